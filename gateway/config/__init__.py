@@ -1,0 +1,1 @@
+"""YAML, environment and secret files become typed, frozen settings."""

@@ -1,0 +1,165 @@
+"""Every exception that crosses a package boundary.
+
+    GatewayError
+    ├── ConfigError              the configuration cannot be used; carries every problem found
+    ├── StartupError             this process cannot start; the message says what to do
+    ├── StorageError
+    │   ├── StorageUnavailable   PostgreSQL did not answer; the caller fails closed (503)
+    │   ├── UniqueConflict       a row with that key exists; carries the constraint
+    │   └── MigrationError       the schema is not what this program expects
+    ├── TargetRejected           the request has no single safe reading (400)
+    ├── CredentialRejected       a credential is present and bad (401)
+    │   └── TokenRejected        a JWT or refresh token did not verify
+    ├── LoginRefused             name and password do not sign in
+    │   └── TooManyAttempts      not now; carries how long to wait (429)
+    ├── Overloaded               a bounded queue is full (503)
+    ├── InvalidInput             fields that cannot be accepted; carries each (400)
+    ├── NotFound                 the thing asked for does not exist (404)
+    └── UpstreamError
+        ├── UpstreamUnreachable  no connection, or it broke before an answer (502)
+        ├── UpstreamInvalid      the answer is not strict HTTP (502)
+        └── UpstreamTimeout      no answer in time (504)
+
+Exceptions part what callers do differently and carry data. ``reason`` is a short fixed word for logs
+and metrics; no message ever holds a secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class GatewayError(Exception):
+    """The root: anything the gateway raises on purpose."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigProblem:
+    """One thing wrong with the configuration: where (1-based line and column when known), which key, what."""
+
+    message: str
+    key: str = ""
+    file: str = ""
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}:{self.column}: " if self.line else f"{self.file}: " if self.file else ""
+        return f"{place}{self.key}: {self.message}" if self.key else f"{place}{self.message}"
+
+
+class ConfigError(GatewayError):
+    """The configuration cannot be used. ``problems`` holds all that was found, in file order."""
+
+    def __init__(self, problems: Sequence[ConfigProblem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class StartupError(GatewayError):
+    """This process cannot start; the message is one line that says what to do."""
+
+
+class StorageError(GatewayError):
+    """PostgreSQL refused or could not do what was asked."""
+
+
+class StorageUnavailable(StorageError):
+    """PostgreSQL did not answer. Nothing may be allowed on the strength of this."""
+
+
+class UniqueConflict(StorageError):
+    """A row with that key exists already; ``constraint`` names the index that said so."""
+
+    def __init__(self, constraint: str) -> None:
+        self.constraint = constraint
+        super().__init__(constraint)
+
+
+class MigrationError(StorageError):
+    """The database's schema does not match the migrations that this program carries."""
+
+
+class TargetRejected(GatewayError):
+    """The request's target or host has no single safe reading."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+class CredentialRejected(GatewayError):
+    """A credential is present and bad: never a fall-through to a weaker kind."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+class TokenRejected(CredentialRejected):
+    """A JWT or refresh token did not verify."""
+
+
+class LoginRefused(GatewayError):
+    """Name and password do not sign in. ``reason``: ``bad_credentials``, ``inactive`` or ``unverified``."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+class TooManyAttempts(LoginRefused):
+    """Too many failures for this account or address. ``retry_after_seconds`` says when to come back."""
+
+    def __init__(self, retry_after_seconds: int) -> None:
+        self.retry_after_seconds = retry_after_seconds
+        super().__init__("too_many_attempts")
+
+
+class Overloaded(GatewayError):
+    """A bounded queue is full. ``retry_after_seconds`` says when to come back."""
+
+    def __init__(self, retry_after_seconds: int = 1) -> None:
+        self.retry_after_seconds = retry_after_seconds
+        super().__init__("overloaded")
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """What is wrong with one field of a request, in words for the person who sent it."""
+
+    field: str
+    detail: str
+
+
+class InvalidInput(GatewayError):
+    """Fields that cannot be accepted; ``errors`` names each of them."""
+
+    def __init__(self, errors: Sequence[FieldError]) -> None:
+        self.errors = tuple(errors)
+        super().__init__("; ".join(f"{error.field}: {error.detail}" for error in self.errors))
+
+
+class NotFound(GatewayError):
+    """The thing asked for does not exist, or the asker may not know that it does."""
+
+
+class UpstreamError(GatewayError):
+    """The upstream did not give a usable answer. ``reason`` is a fixed word for logs and metrics."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+class UpstreamUnreachable(UpstreamError):
+    """No connection could be made, or it broke before a response head arrived."""
+
+
+class UpstreamInvalid(UpstreamError):
+    """The upstream's answer is not strict HTTP/1.1."""
+
+
+class UpstreamTimeout(UpstreamError):
+    """The upstream did not answer within the route's time."""

@@ -1,0 +1,1 @@
+"""Who a credential stands for, remembered and revoked."""

@@ -1,0 +1,1 @@
+"""Requests that are allowed, on their way to an upstream and back."""

@@ -1,0 +1,1 @@
+"""PostgreSQL: the pool, migrations, statements, the event feed and the embedded server."""
