@@ -1,0 +1,95 @@
+"""Imports point one way. The table below is the architecture; this test holds it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "gateway"
+
+# A module may import its own package and whatever stands on a strictly lower level.
+LEVELS = {
+    "gateway.errors": 0,
+    "gateway.clock": 0,
+    "gateway.problem": 0,
+    "gateway.identity.identity": 1,
+    "gateway.policy": 1,
+    "gateway.observability": 1,
+    "gateway.refusal": 2,
+    "gateway.config": 2,
+    "gateway.storage": 3,
+    "gateway.tokens": 4,
+    "gateway.accounts": 5,
+    "gateway.identity": 6,
+    "gateway.proxy": 7,
+    "gateway.authz": 7,
+    "gateway.api": 7,
+    "gateway.web": 7,
+    "gateway.app": 8,
+    "gateway.demo": 8,
+    "gateway.cli": 9,
+}
+
+PURE = ("asyncio", "socket", "aiohttp", "asyncpg", "os", "pathlib", "subprocess", "time", "random")
+
+
+def room(module: str) -> str:
+    """Return the longest name in the table that ``module`` is or stands under."""
+    parts = module.split(".")
+    for length in range(len(parts), 0, -1):
+        name = ".".join(parts[:length])
+        if name in LEVELS:
+            return name
+    return module
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: imports are absolute"
+            yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
+
+
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=module_name)
+def test_imports_point_one_way(path: Path) -> None:
+    importer = room(module_name(path))
+    if importer == "gateway":
+        assert list(imports(path)) == []
+        return
+    assert importer in LEVELS, f"{importer} has no level: give it one, and say why there"
+    for line, imported in imports(path):
+        if not imported.startswith("gateway."):
+            continue
+        target = room(imported)
+        assert target in LEVELS, f"{path}:{line}: {imported} has no level"
+        same_room = target == importer
+        lower = LEVELS[target] < LEVELS[importer]
+        assert same_room or lower, f"{path}:{line}: {importer} may not import {target}"
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "policy").glob("*.py")), ids=module_name)
+def test_policy_does_no_io(path: Path) -> None:
+    for line, imported in imports(path):
+        assert imported.split(".")[0] not in PURE, f"{path}:{line}: the policy core is pure"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=module_name)
+def test_packages_do_nothing_on_import(path: Path) -> None:
+    if path.name == "__init__.py" and module_name(path) not in {"gateway.cli"}:
+        tree = ast.parse(path.read_text())
+        assert ast.get_docstring(tree)
+        assert len(tree.body) == 1, f"{path}: a package's __init__ holds its docstring only"
