@@ -42,7 +42,7 @@ class Identity:
     name: str = ""
     scopes: frozenset[str] | None = None
     methods: tuple[str, ...] = ("pwd",)
-    claims: Mapping[str, ClaimValue] = field(default=NO_CLAIMS)
+    claims: Mapping[str, ClaimValue] = field(default_factory=lambda: NO_CLAIMS)
 
     @property
     def is_admin(self) -> bool:
