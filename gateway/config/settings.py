@@ -12,7 +12,16 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StrictBool,
+    StrictInt,
+)
 
 from gateway.config.scalars import Duration, Size, parse_duration, parse_size
 from gateway.identity.identity import CredentialKind
@@ -182,7 +191,7 @@ class DatabaseSettings(Section):
 
     url: SecretStr | None = None
     url_file: Path | None = None
-    pool_size: int = Field(4, ge=1, le=200)
+    pool_size: StrictInt = Field(4, ge=1, le=200)
     max_staleness: Duration = parse_duration("3s")
 
 
@@ -192,7 +201,7 @@ class SessionSettings(Section):
     idle_timeout: Duration = parse_duration("12h")
     lifetime: Duration = parse_duration("7d")
     remember_for: Duration = parse_duration("30d")
-    max_per_user: int = Field(20, ge=1, le=1000)
+    max_per_user: StrictInt = Field(20, ge=1, le=1000)
 
 
 class TokenSettings(Section):
@@ -208,25 +217,25 @@ class TokenSettings(Section):
 class PasswordSettings(Section):
     """What a password must be, and what checking one costs."""
 
-    min_length: int = Field(8, ge=8, le=64)
-    bcrypt_cost: int = Field(12, ge=4, le=16)
+    min_length: StrictInt = Field(8, ge=8, le=64)
+    bcrypt_cost: StrictInt = Field(12, ge=4, le=16)
 
 
 class Registration(Section):
     """Whether people may make accounts for themselves."""
 
-    enabled: bool = True
-    require_verified_email: bool = False
+    enabled: StrictBool = True
+    require_verified_email: StrictBool = False
     default_roles: Annotated[tuple[Role, ...], BeforeValidator(_listed)] = ("user",)
 
 
 class LoginSettings(Section):
     """How many failures are tolerated, and where a login may return to."""
 
-    max_failures: int = Field(10, ge=1, le=10_000)
+    max_failures: StrictInt = Field(10, ge=1, le=10_000)
     window: Duration = parse_duration("15m")
     lockout: Duration = parse_duration("15m")
-    per_ip: int = Field(100, ge=1, le=1_000_000)
+    per_ip: StrictInt = Field(100, ge=1, le=1_000_000)
     return_origins: Annotated[tuple[PublicUrl, ...], BeforeValidator(_listed)] = ()
 
 
@@ -299,7 +308,7 @@ class IdentitySettings(Section):
     preset: Literal["forwarded", "auth-request", "remote-user", "none"] = "forwarded"
     headers: dict[FieldName, str | FileValue] = {}
     assertion: Assertion | None = None
-    pass_authorization: bool = False
+    pass_authorization: StrictBool = False
 
 
 class Rewrite(Section):
@@ -338,11 +347,11 @@ class Route(Section):
     credentials: tuple[Literal["session", "bearer", "api_token"], ...] = ("session", "bearer", "api_token")
     identity: IdentitySettings = IdentitySettings()
     rewrite: Rewrite = Rewrite()
-    preserve_host: bool = True
+    preserve_host: StrictBool = True
     request_headers: RequestHeaders = RequestHeaders()
     timeouts: RouteTimeouts = RouteTimeouts()
     limits: RouteLimits = RouteLimits()
-    websocket: bool = True
+    websocket: StrictBool = True
     upstream: str = ""
 
     @property

@@ -1,0 +1,52 @@
+"""What every command shares: ``-c/--config`` before or after the command's name, and the settings it leads to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from gateway.config.load import Loaded, load_settings
+from gateway.config.settings import Settings
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def _remember(context: click.Context, _parameter: click.Parameter, value: Path | None) -> None:
+    if value is not None:
+        context.ensure_object(dict)["config"] = value
+
+
+def config_option(command: Command) -> Command:
+    """Accept ``-c/--config FILE``. The innermost one given counts."""
+    return click.option(
+        "-c",
+        "--config",
+        type=click.Path(path_type=Path),
+        expose_value=False,
+        callback=_remember,
+        help="The configuration file. Searched: $GATEWAY_CONFIG, ./gateway.yaml, /etc/gateway/gateway.yaml.",
+    )(command)
+
+
+def output_option(command: Command) -> Command:
+    """Accept ``--output text|json``."""
+    return click.option(
+        "--output",
+        type=click.Choice(["text", "json"]),
+        default="text",
+        show_default=True,
+        help="How to print the result.",
+    )(command)
+
+
+def loaded_from(context: click.Context) -> Loaded:
+    """Read the configuration that this invocation names. Raises ConfigError."""
+    return load_settings(context.ensure_object(dict).get("config"))
+
+
+def settings_from(context: click.Context) -> Settings:
+    """Return the settings that this invocation names. Raises ConfigError."""
+    return loaded_from(context).settings

@@ -1,0 +1,70 @@
+"""Keys whose feature is planned and not here yet: refused by name, so that nobody trusts in them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+UNSUPPORTED: Final = frozenset(
+    {
+        "cors",
+        "mail",
+        "oauth",
+        "providers",
+        "tests",
+        "trusted_issuers",
+        "server.tls",
+        "server.limits.connections",
+        "server.limits.header_timeout",
+        "upstreams.*.health_check",
+        "routes.*.cors",
+        "routes.*.rate_limit",
+        "routes.*.redirect",
+        "routes.*.request_headers.remove",
+        "routes.*.request_headers.set",
+        "routes.*.resource",
+        "routes.*.respond",
+        "routes.*.response_headers",
+        "routes.*.rewrite.regex",
+        "routes.*.shadow",
+        "routes.*.require.claims",
+        "routes.*.require.max_auth_age",
+        "routes.*.require.mfa",
+        "routes.*.require.time",
+    },
+)
+# A value of a known key whose meaning is not here yet.
+UNSUPPORTED_VALUES: Final = frozenset(
+    {
+        ("upstreams.*.balance", "least_requests"),
+        ("upstreams.*.balance", "hash_ip"),
+        ("routes.*.credentials.*", "basic"),
+        ("routes.*.credentials.*", "client_certificate"),
+    },
+)
+# Requirements nest in these; the table names them once.
+_NESTING: Final = frozenset({"any", "all", "not"})
+
+
+def table_key(path: tuple[str | int, ...]) -> str:
+    """Return ``path`` as the tables write it: names of pools and places in lists are ``*``."""
+    parts: list[str] = []
+    for part in path:
+        if isinstance(part, int) or parts == ["upstreams"]:
+            parts.append("*")
+        else:
+            parts.append(part)
+    if "require" not in parts:
+        return ".".join(parts)
+    start = parts.index("require") + 1
+    inner = [part for part in parts[start:] if part not in _NESTING and part != "*"]
+    return ".".join([*parts[:start], *inner])
+
+
+def is_unsupported(path: tuple[str | int, ...], value: object) -> bool:
+    """Say whether the key at ``path``, or its value, belongs to a feature that is not here yet."""
+    key = table_key(path)
+    if key in UNSUPPORTED:
+        return True
+    if key == "server.workers":
+        return value == "auto" or (isinstance(value, int) and value > 1)
+    return isinstance(value, str) and (key, value) in UNSUPPORTED_VALUES
