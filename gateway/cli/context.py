@@ -1,4 +1,4 @@
-"""What every command shares: ``-c/--config`` before or after the command's name, and the settings it leads to."""
+"""What every command shares: ``-c/--config`` before or after its name, and the settings it leads to."""
 
 from __future__ import annotations
 

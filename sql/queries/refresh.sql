@@ -1,0 +1,45 @@
+-- name: insert_family
+insert into refresh_family (account_id, client_id, scopes, authenticated_at, methods, created_at, expires_at)
+values ($1, $2, $3, $4, $5, $6, $7)
+returning id;
+
+-- name: insert_token
+insert into refresh_token (token_hash, family_id, created_at, expires_at) values ($1, $2, $3, $4);
+
+-- name: consume
+-- Check and consume in one statement: of two at once, one gets the row. Locks the token's row.
+update refresh_token t
+set used_at = $2
+from refresh_family f, account a
+where t.token_hash = $1
+  and t.used_at is null
+  and t.expires_at > $2
+  and f.id = t.family_id
+  and f.revoked_at is null
+  and f.expires_at > $2
+  and a.id = f.account_id
+  and a.is_active
+returning f.id as family_id, f.account_id, f.scopes, f.authenticated_at, f.methods, f.expires_at;
+
+-- name: used
+-- The family of a token that was consumed before: its reappearance means that it leaked.
+select family_id from refresh_token where token_hash = $1 and used_at is not null;
+
+-- name: revoke_family
+update refresh_family set revoked_at = $2, revoked_reason = $3 where id = $1 and revoked_at is null;
+
+-- name: revoke_account
+update refresh_family set revoked_at = $2, revoked_reason = $3
+where account_id = $1 and revoked_at is null
+returning id;
+
+-- name: family_identity
+-- Everything that an access token stands on: one row while the family and the account are good.
+select a.id, a.username, a.email, a.name, a.roles, f.id as family_id
+from refresh_family f
+join account a on a.id = f.account_id
+where f.id = $1 and a.id = $2 and f.revoked_at is null and a.is_active;
+
+-- name: forget_expired
+-- Housekeeping in small batches.
+delete from refresh_family where id in (select id from refresh_family where expires_at < $1 limit 500);
