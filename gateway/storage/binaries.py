@@ -102,9 +102,7 @@ def _readable_copy(directory: Path) -> Path:
     """
     source = directory.parent
     if not (source / "share").is_dir():
-        raise StartupError(
-            f"{directory} is unreadable to ordinary accounts: make it readable, or set {OVERRIDE}"
-        )
+        raise StartupError(f"{directory} is unreadable to ordinary accounts: make it readable, or set {OVERRIDE}")
     stamp = f"{source}\0{(directory / 'postgres').stat().st_mtime_ns}".encode()
     name = f"postgresql-{hashlib.sha256(stamp).hexdigest()[:16]}"
     for cache in _CACHES:
@@ -115,9 +113,7 @@ def _readable_copy(directory: Path) -> Path:
         except OSError:
             continue
         return target / "bin"
-    raise StartupError(
-        f"{directory} is unreadable to ordinary accounts, and no copy can be made in /var/cache"
-    )
+    raise StartupError(f"{directory} is unreadable to ordinary accounts, and no copy can be made in /var/cache")
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -152,9 +148,7 @@ def _open_to_all(root: Path) -> None:
 
 
 def _why_not(major: int | None, seen: list[int], refusals: list[str]) -> str:
-    advice = (
-        f"install auth-gateway[embedded] or postgresql, name a directory in {OVERRIDE}, or set database.url"
-    )
+    advice = f"install auth-gateway[embedded] or postgresql, name a directory in {OVERRIDE}, or set database.url"
     if major is not None and seen:
         others = ", ".join(str(number) for number in seen)
         return (

@@ -81,9 +81,7 @@ def shipped_migrations() -> tuple[Migration, ...]:
     return tuple(read_migrations(sql_directory() / "migrations"))
 
 
-async def migrate(
-    connection: RawConnection, migrations: Sequence[Migration] | None = None
-) -> list[Migration]:
+async def migrate(connection: RawConnection, migrations: Sequence[Migration] | None = None) -> list[Migration]:
     """Bring the schema up to date and return what was applied; processes that start together take turns.
 
     Raises `StartupError` for a server that is too old, `MigrationError` for an edited or newer schema or a
@@ -102,9 +100,7 @@ async def migrate(
     return pending
 
 
-async def status(
-    connection: RawConnection, migrations: Sequence[Migration] | None = None
-) -> list[MigrationStatus]:
+async def status(connection: RawConnection, migrations: Sequence[Migration] | None = None) -> list[MigrationStatus]:
     """Compare the database with the program; changes nothing."""
     known = shipped_migrations() if migrations is None else migrations
     applied = {row["version"]: row for row in await _applied(connection)}

@@ -43,9 +43,7 @@ async def test_a_duplicate_names_its_constraint(database: Database) -> None:
 
 
 async def test_a_duplicate_that_is_deferred_to_commit_is_a_conflict(database: Database) -> None:
-    await database.execute(
-        "create table word (id int constraint word_once unique deferrable initially deferred)"
-    )
+    await database.execute("create table word (id int constraint word_once unique deferrable initially deferred)")
     with pytest.raises(UniqueConflict):
         async with database.transaction() as connection:
             await connection.execute("insert into word values (1), (1)")
@@ -61,9 +59,7 @@ async def test_a_duplicate_that_is_deferred_to_commit_is_a_conflict(database: Da
         pytest.param("select $1::uuid", ("not-a-uuid",), id="not a uuid"),
     ],
 )
-async def test_what_postgresql_refuses_is_not_an_outage(
-    database: Database, sql: str, args: tuple[Any, ...]
-) -> None:
+async def test_what_postgresql_refuses_is_not_an_outage(database: Database, sql: str, args: tuple[Any, ...]) -> None:
     with pytest.raises(StorageError) as caught:
         await database.fetchval(sql, *args)
     assert not isinstance(caught.value, StorageUnavailable)
@@ -112,9 +108,7 @@ async def test_an_exhausted_pool_is_an_outage_not_a_hang(
     await database.close()
 
 
-async def test_connections_cut_by_the_server_are_replaced(
-    database: Database, dsn_args: dict[str, Any]
-) -> None:
+async def test_connections_cut_by_the_server_are_replaced(database: Database, dsn_args: dict[str, Any]) -> None:
     await asyncio.gather(*(database.fetchval("select pg_sleep(0.05)") for _ in range(4)))
     other = await asyncpg.connect(**dsn_args)
     await other.execute(
@@ -137,8 +131,6 @@ async def test_an_exception_of_the_caller_is_not_taken_for_an_outage(database: D
             raise TimeoutError
 
 
-@pytest.mark.parametrize(
-    ("status", "count"), [("UPDATE 3", 3), ("INSERT 0 1", 1), ("CREATE TABLE", 0), ("", 0)]
-)
+@pytest.mark.parametrize(("status", "count"), [("UPDATE 3", 3), ("INSERT 0 1", 1), ("CREATE TABLE", 0), ("", 0)])
 def test_affected_rows(status: str, count: int) -> None:
     assert affected_rows(status) == count
