@@ -16,7 +16,7 @@ from gateway.policy.host import parse_authority
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 MAX_DECODINGS: Final = 8  # deeper nesting is refused: nobody means it, and each level costs a pass
 _CACHE_SIZE: Final = 4096
-_CACHED_PATH_LENGTH: Final = 256
+_CACHED_LENGTH: Final = 256
 
 # Names are case-sensitive (RFC 9110 section 9.1), yet upstreams fold them: only one spelling is let in.
 _METHOD: Final = re.compile(r"[A-Z][A-Z0-9_-]{0,31}")
@@ -32,9 +32,7 @@ _ENCODED: Final = re.compile(rb"%(2[Ff]|5[Cc]|[01][0-9A-Fa-f]|7[Ff])")
 # A segment's parameters are cut off by some servers before they resolve dots: ``/..;x/`` climbs there.
 _DOTS: Final = re.compile(rb"/\.\.?(?:;[^/]*+)?(?:/|\Z)")
 _EMPTY: Final = re.compile(rb"/(?:;[^/]*+)?/")
-_OVERLONG: Final = re.compile(
-    rb"[\xc0\xc1][\x80-\xbf]|\xe0[\x80-\x9f]|\xf0[\x80-\x8f]|[\xf8-\xfd][\x80-\xbf]"
-)
+_OVERLONG: Final = re.compile(rb"[\xc0\xc1][\x80-\xbf]|\xe0[\x80-\x9f]|\xf0[\x80-\x8f]|[\xf8-\xfd][\x80-\xbf]")
 
 
 class Target(NamedTuple):
@@ -82,8 +80,10 @@ class _Path(NamedTuple):
     trailing_slash: bool
 
 
-# Short paths read before. Bounded by emptying: a client that fills it costs others one parse each.
-_known: dict[str, _Path] = {}
+# What was read before: whole targets, and paths for those with a query (which seldom comes twice, and may
+# hold a secret). Bounded by emptying: a client that fills them costs others one parse each.
+_targets: dict[tuple[str, str, str | None, str], Target] = {}
+_paths: dict[str, _Path] = {}
 
 
 def parse_target(method: str, raw_target: str, host_header: str | None, scheme: str) -> Target:
@@ -92,6 +92,27 @@ def parse_target(method: str, raw_target: str, host_header: str | None, scheme: 
     Origin-form and absolute-form (RFC 9112 section 3.2) are read; the latter must agree with ``host_header``
     and ``scheme``. Raises TargetRejected with a reason out of ``REJECTIONS``, and nothing else.
     """
+    key = (method, raw_target, host_header, scheme)
+    known = _targets.get(key)
+    if known is not None:
+        return known
+    target = _read(method, raw_target, host_header, scheme)
+    if target.query is None and len(raw_target) <= _CACHED_LENGTH:
+        if len(_targets) >= _CACHE_SIZE:
+            _targets.clear()
+        _targets[key] = target
+    return target
+
+
+def parse_url(method: str, url: str) -> Target:
+    """Read an absolute URL, as a trusted proxy or a person gives it. Raises TargetRejected."""
+    match = _ABSOLUTE.match(url)
+    if match is None:
+        raise TargetRejected("not_absolute")
+    return parse_target(method, url, match[2], match[1].lower())
+
+
+def _read(method: str, raw_target: str, host_header: str | None, scheme: str) -> Target:
     if method not in _METHODS and not _METHOD.fullmatch(method):
         raise TargetRejected("bad_method")
     if not host_header:
@@ -104,20 +125,12 @@ def parse_target(method: str, raw_target: str, host_header: str | None, scheme: 
     if raw_target[:1] != "/":
         raw_target = _origin_form(method, raw_target, host, port, scheme)
     path, mark, query = raw_target.partition("?")
-    known = _known.get(path) or _read_path(path)
+    segments, trailing_slash = _paths.get(path) or _read_path(path)
     if not mark:
-        return Target(method, scheme, host, port, path, known.segments, known.trailing_slash, None)
+        return Target(method, scheme, host, port, path, segments, trailing_slash, None)
     if not _QUERY.fullmatch(query):
         _refuse_bytes(query)
-    return Target(method, scheme, host, port, path, known.segments, known.trailing_slash, query)
-
-
-def parse_url(method: str, url: str) -> Target:
-    """Read an absolute URL, as a trusted proxy or a person gives it. Raises TargetRejected."""
-    match = _ABSOLUTE.match(url)
-    if match is None:
-        raise TargetRejected("not_absolute")
-    return parse_target(method, url, match[2], match[1].lower())
+    return Target(method, scheme, host, port, path, segments, trailing_slash, query)
 
 
 def _origin_form(method: str, raw_target: str, host: str, port: int | None, scheme: str) -> str:
@@ -149,10 +162,10 @@ def _read_path(path: str) -> _Path:
         segments = [segment.partition(";")[0] for segment in _decode_checked(path)[1:].split("/")]
     trailing_slash = not segments[-1]
     parsed = _Path(tuple(segments[:-1] if trailing_slash else segments), trailing_slash)
-    if len(path) <= _CACHED_PATH_LENGTH:
-        if len(_known) >= _CACHE_SIZE:
-            _known.clear()
-        _known[path] = parsed
+    if len(path) <= _CACHED_LENGTH:
+        if len(_paths) >= _CACHE_SIZE:
+            _paths.clear()
+        _paths[path] = parsed
     return parsed
 
 

@@ -1,0 +1,103 @@
+"""The paths of many rules as one tree of segments, walked once a request."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from gateway.policy.path_pattern import STAR, PathPattern
+
+if TYPE_CHECKING:
+    from gateway.policy.rules import Headers, Rule
+    from gateway.policy.target import Target
+
+_NONE: Final = 1 << 62
+
+
+class _Node:
+    """``below`` holds the rules for this path and any rest of it, ``here`` those and the ones for just this path.
+
+    Both are in file order. ``least`` is the smallest index in the subtree, so that a walk turns back where
+    nothing better can be.
+    """
+
+    __slots__ = ("below", "children", "here", "least", "star")
+
+    def __init__(self) -> None:
+        self.children: dict[str, _Node] = {}
+        self.star: _Node | None = None
+        self.here: list[Rule] = []
+        self.below: list[Rule] = []
+        self.least = _NONE
+
+
+class PathTrie:
+    """Rules are added in file order, then the tree is frozen and searched."""
+
+    __slots__ = ("_root",)
+
+    def __init__(self) -> None:
+        self._root = _Node()
+
+    def add(self, pattern: PathPattern, rule: Rule) -> None:
+        """Put a rule where ``pattern`` leads. Indexes must not descend between calls."""
+        node = self._root
+        node.least = min(node.least, rule.index)
+        for segment in pattern.segments:
+            if segment is STAR:
+                node.star = node.star or _Node()
+                node = node.star
+            else:
+                node = node.children.setdefault(segment, _Node())
+            node.least = min(node.least, rule.index)
+        node.here.append(rule)
+        if pattern.any_rest:
+            node.below.append(rule)
+
+    def freeze(self) -> None:
+        """Drop what can never be reached: rules behind one that takes every request at the same place."""
+        pending = [self._root]
+        while pending:
+            node = pending.pop()
+            node.here = _reachable(node.here)
+            node.below = _reachable(node.below)
+            pending.extend(node.children.values())
+            if node.star is not None:
+                pending.append(node.star)
+
+    def find(self, target: Target, headers: Headers, best: Rule | None) -> Rule | None:
+        """Return the matching rule of the smallest index if that is smaller than ``best``'s, else ``best``."""
+        segments = target.segments
+        end = len(segments)
+        least = _NONE if best is None else best.index
+        node: _Node | None = self._root
+        at = 0
+        # Where a literal and a star both lead on, the star waits here.
+        waiting: list[tuple[_Node, int]] | None = None
+        while True:
+            if node is not None and node.least < least:
+                for rule in node.here if at == end else node.below:
+                    if rule.index >= least:
+                        break
+                    if rule.match.host_and_path_suffice or rule.match.rest_holds(target, headers):
+                        best, least = rule, rule.index
+                        break
+                if at < end:
+                    child, star = node.children.get(segments[at]), node.star
+                    at += 1
+                    if child is not None and star is not None:
+                        waiting = waiting or []
+                        waiting.append((star, at))
+                    node = child or star
+                    continue
+            if not waiting:
+                return best
+            node, at = waiting.pop()
+
+
+def _reachable(rules: list[Rule]) -> list[Rule]:
+    kept: list[Rule] = []
+    for rule in rules:
+        kept.append(rule)
+        if rule.match.host_and_path_suffice:
+            break
+    return kept
