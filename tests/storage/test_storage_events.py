@@ -14,7 +14,7 @@ import pytest
 
 from gateway.clock import SystemClock
 from gateway.storage import events as events_module
-from gateway.storage.database import Database
+from gateway.storage.database import Connection, Database
 from gateway.storage.events import EventFeed, publish
 from tests.fake_clock import FakeClock
 
@@ -193,20 +193,49 @@ async def test_caught_up_without_a_database_ends_in_time_and_ends_freshness(
     await until(feed.fresh)
 
 
-async def test_a_poll_that_began_before_the_change_does_not_restore_freshness(
-    feed: EventFeed, recorder: Recorder, database: Database
+@pytest.fixture
+def applied(feed: EventFeed, monkeypatch: pytest.MonkeyPatch) -> dict[int, bool]:
+    """For each poll by number, whether the feed was fresh when it had been applied."""
+    polls: dict[int, bool] = {}
+    original = feed._applied
+
+    def record(number: int, started_at: float) -> None:
+        original(number, started_at)
+        polls[number] = feed.fresh()
+
+    monkeypatch.setattr(feed, "_applied", record)
+    return polls
+
+
+async def test_caught_up_does_not_take_the_poll_that_runs_already(
+    feed: EventFeed, database: Database, applied: dict[int, bool]
 ) -> None:
-    """A reader blocked in its query answers late, with a snapshot that lacks the change."""
     async with database.transaction() as locker:
-        await locker.execute("lock table event in access exclusive mode")
-        feed._wake.set()
-        await asyncio.sleep(0.05)  # the poll waits for the lock
-        begun = feed._polls_started
+        running = await block_a_poll(feed, locker)
+        waiting = asyncio.create_task(feed.caught_up())
+        await asyncio.sleep(0.02)
+    await waiting
+    assert max(applied) > running
+
+
+async def test_a_poll_that_ran_before_the_change_does_not_restore_freshness(
+    feed: EventFeed, database: Database, applied: dict[int, bool]
+) -> None:
+    async with database.transaction() as locker:
+        running = await block_a_poll(feed, locker)
         await feed.caught_up(0.05)
         assert not feed.fresh()
-        assert feed._polls_started == begun
     await until(feed.fresh)
-    assert feed._polls_started > begun
+    assert applied[running] is False
+    assert applied[running + 1] is True
+
+
+async def block_a_poll(feed: EventFeed, locker: Connection) -> int:
+    """Make a poll wait for a lock that ``locker`` holds until its transaction ends; return its number."""
+    await locker.execute("lock table event in access exclusive mode")
+    feed._wake.set()
+    await until(lambda: not feed._wake.is_set())
+    return feed._polls_started
 
 
 async def test_caught_up_of_a_feed_that_does_not_run_trusts_nothing(dsn_args: dict[str, Any], clock: FakeClock) -> None:
