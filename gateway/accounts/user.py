@@ -1,0 +1,121 @@
+"""A user as the rest of the program sees one, and the rules for names."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import asyncpg
+
+from gateway.errors import FieldError, InvalidInput
+
+ADMIN: Final = "admin"
+_USERNAME: Final = re.compile(r"\w[\w.+-]{0,63}")
+_EMAIL: Final = re.compile(r"[^\s@<>\"'(),:;\\\[\]\x00-\x20\x7f]{1,64}@[^\W_](?:[\w-]*\.)*[\w-]*[^\W_]")
+_EMAIL_LENGTH: Final = 254
+_PASSWORD_LENGTH: Final = 1024
+_ROLE: Final = re.compile(r"[^\x00-\x1f\x7f]{1,100}")
+_NAME_LENGTH: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Someone with an account. Times are in UTC; ``id`` is a UUID in text."""
+
+    id: str
+    username: str
+    email: str
+    name: str
+    roles: tuple[str, ...]
+    is_active: bool
+    is_verified: bool
+    created_at: datetime
+    updated_at: datetime
+    last_login: datetime | None
+
+    @property
+    def is_admin(self) -> bool:
+        return ADMIN in self.roles
+
+    @classmethod
+    def of(cls, row: asyncpg.Record) -> User:
+        return cls(
+            id=str(row["id"]),
+            username=row["username"],
+            email=row["email"],
+            name=row["name"],
+            roles=tuple(row["roles"]),
+            is_active=row["is_active"],
+            is_verified=row["is_verified"],
+            created_at=row["created_at"],
+            updated_at=row["updated_at"],
+            last_login=row["last_login_at"],
+        )
+
+    def document(self) -> dict[str, Any]:
+        """Return the user as the JSON API shows one."""
+        return {
+            "id": self.id,
+            "username": self.username,
+            "email": self.email,
+            "name": self.name,
+            "roles": list(self.roles),
+            "created_at": self.created_at.isoformat(),
+            "updated_at": self.updated_at.isoformat(),
+            "last_login": self.last_login.isoformat() if self.last_login else None,
+            "is_active": self.is_active,
+            "is_verified": self.is_verified,
+            "is_admin": self.is_admin,
+        }
+
+
+def name_key(name: str) -> str:
+    """Return the one form of all spellings of a username or e-mail address."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold()).strip()
+
+
+def sorted_roles(roles: Iterable[str]) -> list[str]:
+    return sorted(set(roles))
+
+
+def check_names(username: str, email: str) -> list[FieldError]:
+    """Return what is wrong with a username and an e-mail address."""
+    errors = []
+    own_address = name_key(username) == name_key(email)
+    if not own_address and not _USERNAME.fullmatch(unicodedata.normalize("NFKC", username)):
+        detail = "must be 1 to 64 letters, digits, '.', '_', '-' or '+', or your own e-mail address"
+        errors.append(FieldError("username", detail))
+    if len(email) > _EMAIL_LENGTH or not _EMAIL.fullmatch(email):
+        errors.append(FieldError("email", "must be an e-mail address, such as ann@example.com"))
+    return errors
+
+
+def check_password(password: str, minimum: int) -> list[FieldError]:
+    """Return what is wrong with a new password: its length, and nothing else (NIST SP 800-63B-4 section 3.1.1.2)."""
+    if len(password) < minimum:
+        return [FieldError("password", f"must have at least {minimum} characters")]
+    if len(password) > _PASSWORD_LENGTH:
+        return [FieldError("password", f"must have at most {_PASSWORD_LENGTH} characters")]
+    return []
+
+
+def check_profile(name: str, roles: Iterable[str]) -> list[FieldError]:
+    """Return what is wrong with a display name and a list of roles."""
+    errors = []
+    if len(name) > _NAME_LENGTH or any(unicodedata.category(character) == "Cc" for character in name):
+        errors.append(FieldError("name", f"must be at most {_NAME_LENGTH} characters without control characters"))
+    if any(not _ROLE.fullmatch(role) or role != role.strip() for role in roles):
+        detail = "must be 1 to 100 characters each, without control characters or spaces around them"
+        errors.append(FieldError("roles", detail))
+    return errors
+
+
+def require_valid(errors: Iterable[FieldError]) -> None:
+    """Raise InvalidInput when there are errors."""
+    found = tuple(errors)
+    if found:
+        raise InvalidInput(found)

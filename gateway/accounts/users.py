@@ -1,0 +1,235 @@
+"""Accounts in the database. Every change that takes a right away tells all processes in the same transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+
+from gateway.accounts.passwords import PasswordHasher
+from gateway.accounts.sessions import revoke_sessions
+from gateway.accounts.user import (
+    ADMIN,
+    User,
+    check_names,
+    check_password,
+    check_profile,
+    name_key,
+    require_valid,
+    sorted_roles,
+)
+from gateway.clock import Clock
+from gateway.config.settings import Settings
+from gateway.errors import FieldError, InvalidInput, NotFound, UniqueConflict
+from gateway.storage.database import Connection, Database
+from gateway.storage.events import EventFeed, publish
+from gateway.storage.statements import statements
+from gateway.tokens.refresh import revoke_families
+
+_SQL: Final = statements("account")
+_TAKEN: Final = {
+    "account_username_key_key": FieldError("username", "is taken"),
+    "account_email_key_key": FieldError("email", "is taken"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some of the users, and how many there are in all."""
+
+    items: Sequence[User]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What to change; None leaves a thing as it is."""
+
+    username: str | None = None
+    email: str | None = None
+    name: str | None = None
+    password: str | None = None
+    roles: Sequence[str] | None = None
+    is_active: bool | None = None
+    is_verified: bool | None = None
+
+
+class Users:
+    """Creates, finds, changes and deletes users."""
+
+    def __init__(
+        self,
+        database: Database,
+        hasher: PasswordHasher,
+        settings: Settings,
+        clock: Clock,
+        feed: EventFeed | None = None,
+    ) -> None:
+        self._database = database
+        self._hasher = hasher
+        self._settings = settings
+        self._clock = clock
+        self._feed = feed
+
+    async def create(
+        self,
+        username: str,
+        email: str,
+        password: str | None,
+        *,
+        name: str = "",
+        roles: Sequence[str] | None = None,
+        is_verified: bool = False,
+    ) -> User:
+        """Make an account; without ``password`` it cannot sign in by one. Raises InvalidInput, also for taken names."""
+        chosen = sorted_roles(self._settings.registration.default_roles if roles is None else roles)
+        errors = check_names(username, email) + check_profile(name, chosen)
+        if password is not None:
+            errors += check_password(password, self._settings.passwords.min_length)
+        require_valid(errors)
+        stored = None if password is None else await self._hasher.hash(password)
+        keys = (username, name_key(username), email, name_key(email))
+        is_active = True
+        try:
+            row = await self._database.fetchrow(
+                _SQL["insert"], *keys, name, stored, chosen, is_active, is_verified, self._clock.now()
+            )
+        except UniqueConflict as conflict:
+            raise _taken(conflict) from conflict
+        return User.of(_present(row))
+
+    async def find(self, reference: str) -> User | None:
+        """Return the user with this id or username."""
+        if (identifier := _uuid(reference)) is not None:
+            row = await self._database.fetchrow(_SQL["by_id"], identifier)
+            if row is not None:
+                return User.of(row)
+        if not _storable(reference):
+            return None
+        row = await self._database.fetchrow(_SQL["by_username"], name_key(reference))
+        return User.of(row) if row is not None else None
+
+    async def get(self, reference: str) -> User:
+        """Return the user with this id or username. Raises NotFound."""
+        user = await self.find(reference)
+        if user is None:
+            raise NotFound(f"no user {reference[:64]}")
+        return user
+
+    async def credentials(self, login: str) -> tuple[User, str | None] | None:
+        """Return the user whose username or e-mail is ``login``, with the stored password hash."""
+        if not _storable(login):
+            return None
+        row = await self._database.fetchrow(_SQL["credentials_by_login"], name_key(login))
+        return (User.of(row), row["password_hash"]) if row is not None else None
+
+    async def page(self, *, limit: int = 50, offset: int = 0, search: str = "") -> Page:
+        """Return users in the order of their names; ``search`` is a part of a username or e-mail address."""
+        wanted = name_key(search) if _storable(search) else "\ufffd"
+        rows = await self._database.fetch(_SQL["page"], limit, offset, wanted)
+        total = await self._database.fetchval(_SQL["count"], wanted)
+        return Page([User.of(row) for row in rows], int(total))
+
+    async def roles(self) -> Sequence[str]:
+        """Return every role that somebody has or may be given."""
+        rows = await self._database.fetch(_SQL["roles"])
+        known = {row["role"] for row in rows}
+        return sorted_roles(known | {ADMIN, *self._settings.registration.default_roles})
+
+    async def is_empty(self) -> bool:
+        """Say whether there is no user at all."""
+        return not await self._database.fetchval(_SQL["any"])
+
+    async def change(self, user_id: str, changes: Changes) -> User:
+        """Apply changes; a right that is taken away is gone when this returns. Raises InvalidInput, NotFound."""
+        if changes.password is not None:
+            require_valid(check_password(changes.password, self._settings.passwords.min_length))
+        stored = None if changes.password is None else await self._hasher.hash(changes.password)
+        try:
+            async with self._database.transaction() as connection:
+                user = await self._change(connection, UUID(user_id), changes, stored)
+        except UniqueConflict as conflict:
+            raise _taken(conflict) from conflict
+        await self._caught_up()
+        return user
+
+    async def delete(self, user_id: str) -> None:
+        """Delete an account with everything it holds. Raises NotFound; InvalidInput for the last administrator."""
+        async with self._database.transaction() as connection:
+            await _keep_an_admin(connection, UUID(user_id))
+            if not await connection.execute(_SQL["delete"], UUID(user_id)):
+                raise NotFound("no such user")
+            await publish(connection, "account", user_id)
+        await self._caught_up()
+
+    async def logged_in(self, user_id: str) -> None:
+        await self._database.execute(_SQL["logged_in"], UUID(user_id), self._clock.now())
+
+    async def rehash(self, user_id: str, old_hash: str, password: str) -> None:
+        """Store the password anew after a login proved it, unless it has changed meanwhile."""
+        fresh = await self._hasher.hash(password)
+        await self._database.execute(_SQL["rehash"], UUID(user_id), old_hash, fresh)
+
+    async def _change(self, connection: Connection, user_id: UUID, changes: Changes, stored: str | None) -> User:
+        if changes.is_active is False or (changes.roles is not None and ADMIN not in changes.roles):
+            await _keep_an_admin(connection, user_id)
+        row = await connection.fetchrow(_SQL["lock"], user_id)
+        if row is None:
+            raise NotFound("no such user")
+        before = User.of(row)
+        after = _merged(before, changes)
+        require_valid(check_names(after.username, after.email) + check_profile(after.name, after.roles))
+        names = (after.username, name_key(after.username), after.email, name_key(after.email), after.name)
+        flags = (list(after.roles), after.is_active, after.is_verified)
+        now = self._clock.now()
+        values = (*names, *flags, stored or row["password_hash"], now)
+        updated = await connection.fetchrow(_SQL["update"], user_id, *values)
+        if stored is not None or not after.is_active:
+            reason = "password changed" if stored is not None else "account disabled"
+            await revoke_families(connection, before.id, now, reason)
+            await revoke_sessions(connection, before.id)
+        await publish(connection, "account", before.id)
+        return User.of(_present(updated))
+
+    async def _caught_up(self) -> None:
+        if self._feed is not None:
+            await self._feed.caught_up()
+
+
+async def _keep_an_admin(connection: Connection, user_id: UUID) -> None:
+    """Refuse what would leave nobody to administer. Locks the administrators' rows, so that two cannot cross."""
+    admins = [row["id"] for row in await connection.fetch(_SQL["lock_admins"])]
+    if admins == [user_id]:
+        raise InvalidInput([FieldError("roles", "this is the last active administrator: name another one first")])
+
+
+def _merged(user: User, changes: Changes) -> User:
+    given = {field.name: getattr(changes, field.name) for field in fields(Changes) if field.name != "password"}
+    if given["roles"] is not None:
+        given["roles"] = tuple(sorted_roles(given["roles"]))
+    return replace(user, **{name: value for name, value in given.items() if value is not None})
+
+
+def _present(row: asyncpg.Record | None) -> asyncpg.Record:
+    if row is None:  # a statement with `returning` on a row that was just locked
+        raise NotFound("no such user")
+    return row
+
+
+def _taken(conflict: UniqueConflict) -> InvalidInput:
+    return InvalidInput([_TAKEN.get(conflict.constraint, FieldError("username", "is taken"))])
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text) if len(text) == 36 else None  # noqa: PLR2004 - the canonical form's length
+    except ValueError:
+        return None
+
+
+def _storable(text: str) -> bool:
+    """Say whether PostgreSQL could hold ``text`` at all, and anybody be called that."""
+    return len(text) <= 400 and "\x00" not in text and text.isprintable()  # noqa: PLR2004

@@ -1,0 +1,60 @@
+-- name: insert
+insert into account (username, username_key, email, email_key, name, password_hash, roles, is_active, is_verified, created_at, updated_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10)
+returning id, username, email, name, roles, is_active, is_verified, created_at, updated_at, last_login_at;
+
+-- name: by_id
+select id, username, email, name, roles, is_active, is_verified, created_at, updated_at, last_login_at
+from account where id = $1;
+
+-- name: by_username
+select id, username, email, name, roles, is_active, is_verified, created_at, updated_at, last_login_at
+from account where username_key = $1;
+
+-- name: credentials_by_login
+-- One row at most: a name that contains @ is its owner's own address.
+select id, username, email, name, roles, is_active, is_verified, created_at, updated_at, last_login_at, password_hash
+from account where username_key = $1 or email_key = $1
+order by username_key = $1 desc
+limit 1;
+
+-- name: page
+select id, username, email, name, roles, is_active, is_verified, created_at, updated_at, last_login_at
+from account
+where $3 = '' or position($3 in username_key) > 0 or position($3 in email_key) > 0
+order by username_key
+limit $1 offset $2;
+
+-- name: count
+select count(*) from account where $1 = '' or position($1 in username_key) > 0 or position($1 in email_key) > 0;
+
+-- name: lock
+select id, username, email, name, roles, is_active, is_verified, created_at, updated_at, last_login_at, password_hash
+from account where id = $1 for update;
+
+-- name: lock_admins
+-- Serializes changes that could remove the last administrator.
+select id from account where is_active and 'admin' = any(roles) order by id for update;
+
+-- name: update
+update account
+set username = $2, username_key = $3, email = $4, email_key = $5, name = $6, roles = $7,
+    is_active = $8, is_verified = $9, password_hash = $10, updated_at = $11
+where id = $1
+returning id, username, email, name, roles, is_active, is_verified, created_at, updated_at, last_login_at;
+
+-- name: rehash
+-- Only if the password has not changed meanwhile.
+update account set password_hash = $3 where id = $1 and password_hash = $2;
+
+-- name: logged_in
+update account set last_login_at = $2 where id = $1;
+
+-- name: delete
+delete from account where id = $1;
+
+-- name: roles
+select distinct unnest(roles) as role from account order by role;
+
+-- name: any
+select exists (select 1 from account);

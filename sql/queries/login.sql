@@ -1,0 +1,20 @@
+-- name: lock_subject
+-- Attempts on one subject are counted one after the other, so that a burst cannot slip past the limit.
+select pg_advisory_xact_lock(hashtextextended($1, 20));
+
+-- name: failures
+-- How many failures a subject has since $2, and when the newest was.
+select count(*) as count, max(failed_at) as newest from login_failure where subject = $1 and failed_at > $2;
+
+-- name: reserve
+-- Every attempt counts as a failure until it has succeeded.
+insert into login_failure (subject, failed_at) values ($1, $2) returning id;
+
+-- name: forgive
+delete from login_failure where id = any($1);
+
+-- name: clear
+delete from login_failure where subject = $1;
+
+-- name: forget_old
+delete from login_failure where id in (select id from login_failure where failed_at < $1 limit 1000);

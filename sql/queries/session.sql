@@ -1,0 +1,63 @@
+-- name: insert
+insert into session (secret_hash, account_id, login_id, host, data, remembered, methods, authenticated_at,
+    created_at, seen_at, idle_until, expires_at, address, user_agent)
+values ($1, $2, coalesce($3, gen_random_uuid()), $4, $5::text::jsonb, $6, $7, $8, $9, $9, $10, $11, $12, $13)
+returning id, login_id;
+
+-- name: trim
+-- The oldest logins beyond the limit; a login counts once, however many hosts it reached.
+delete from session where account_id = $1 and login_id in (
+    select login_id from session where account_id = $1
+    group by login_id order by max(seen_at) desc offset $2
+) returning id;
+
+-- name: find
+-- The session with its account, while both are good. The host is part of the key.
+select s.id, s.login_id, s.host, s.data::text as data, s.remembered, s.methods, s.authenticated_at,
+    s.created_at, s.seen_at, s.idle_until, s.expires_at, s.address, s.user_agent,
+    a.id as account_id, a.username, a.email, a.name, a.roles
+from session s join account a on a.id = s.account_id
+where s.secret_hash = $1 and s.host = $2 and s.idle_until > $3 and s.expires_at > $3 and a.is_active;
+
+-- name: save_data
+-- UPDATE only: a revoked session is never resurrected.
+update session set data = $2::text::jsonb, seen_at = $3, idle_until = $4
+where secret_hash = $1 and idle_until > $3 and expires_at > $3;
+
+-- name: touch
+update session set seen_at = $2, idle_until = least(expires_at, case when remembered then expires_at else $3 end)
+where id = any($1) and idle_until > $2 and expires_at > $2;
+
+-- name: list
+select id, login_id, host, remembered, methods, authenticated_at, created_at, seen_at, idle_until, expires_at, address, user_agent
+from session where account_id = $1 and idle_until > $2 and expires_at > $2
+order by seen_at desc;
+
+-- name: revoke
+delete from session where id = $1 returning id;
+
+-- name: revoke_login
+delete from session where login_id = $1 returning id;
+
+-- name: revoke_account
+delete from session where account_id = $1 and ($2::uuid is null or login_id <> $2) returning id;
+
+-- name: forget_expired
+-- Housekeeping in small batches.
+delete from session where id in (select id from session where expires_at < $1 or idle_until < $1 limit 500);
+
+-- name: insert_ticket
+insert into login_ticket (ticket_hash, session_id, host, challenge, expires_at) values ($1, $2, $3, $4, $5);
+
+-- name: redeem_ticket
+-- Check and consume in one statement: of two at once, one gets the row.
+with ticket as (
+    delete from login_ticket where ticket_hash = $1 and host = $2 and challenge = $3 and expires_at > $4
+    returning session_id
+)
+select s.account_id, s.login_id, s.remembered, s.methods, s.authenticated_at, s.expires_at
+from ticket join session s on s.id = ticket.session_id join account a on a.id = s.account_id
+where s.idle_until > $4 and s.expires_at > $4 and a.is_active;
+
+-- name: forget_tickets
+delete from login_ticket where expires_at < $1;
