@@ -47,6 +47,13 @@ def parse_host(text: str) -> str:
     return host
 
 
+def host_matches(pattern: str, host: str) -> bool:
+    """Tell whether a host is the one a route names, or stands below its ``*.example.com``, at any depth."""
+    if pattern.startswith("*."):
+        return host.endswith(pattern[1:])
+    return host == pattern
+
+
 def _parse(text: str) -> tuple[str, int | None]:
     if "@" in text:
         raise TargetRejected("userinfo")
