@@ -136,7 +136,7 @@ class Sessions:
         return await self._revoke(_SQL["revoke_account"], UUID(account_id), kept)
 
     async def issue_ticket(self, session_id: str, host: str, challenge: bytes) -> str:
-        """Return a single-use ticket: the browser that holds ``challenge``'s nonce gets a session on ``host`` for it."""
+        """Return a single-use ticket: whoever holds ``challenge``'s nonce gets a session on ``host`` for it."""
         ticket = secrets.token_urlsafe(32)
         expires_at = self._clock.now() + TICKET_LIFETIME
         await self._database.execute(

@@ -1,0 +1,125 @@
+"""One authenticator for each kind of credential: from what is presented to who it stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from gateway.accounts.api_tokens import ApiTokens
+from gateway.accounts.sessions import Sessions
+from gateway.clock import Clock
+from gateway.errors import CredentialRejected
+from gateway.identity.identity import CredentialKind, Identity
+from gateway.identity.presented import Presented
+from gateway.identity.verified import Verified
+from gateway.tokens.access import AccessTokens
+from gateway.tokens.refresh import RefreshTokens
+
+# A cached credential is verified anew after this long, whatever happens: it bounds what a lost wake-up could cost, and
+# spaces out how often activity of a session is noted.
+KEPT_SECONDS: Final = 60.0
+
+Authenticate = Callable[[Presented, str], Awaitable[Verified]]
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticators:
+    """Asks the part of the program that knows about each kind."""
+
+    sessions: Sessions
+    access_tokens: AccessTokens
+    refresh_tokens: RefreshTokens
+    api_tokens: ApiTokens
+    clock: Clock
+
+    def table(self) -> Mapping[CredentialKind, Authenticate]:
+        """Return who answers for each kind. A kind without an answer is never accepted."""
+        return {
+            CredentialKind.SESSION: self._session,
+            CredentialKind.BEARER: self._bearer,
+            CredentialKind.API_TOKEN: self._api_token,
+        }
+
+    async def _session(self, presented: Presented, host: str) -> Verified:
+        owner = await self.sessions.find(presented.unverified, host)
+        if owner is None:
+            raise CredentialRejected("session_ended")
+        session = owner.session
+        identity = Identity(
+            user_id=owner.account_id,
+            username=owner.username,
+            email=owner.email,
+            name=owner.name,
+            roles=_roles(owner.roles),
+            kind=CredentialKind.SESSION,
+            authenticated_at=session.authenticated_at,
+            methods=session.methods,
+        )
+        return Verified(
+            identity=identity,
+            depends_on=frozenset({("account", owner.account_id), ("session", session.id)}),
+            expires_at=self._expires_at(min(session.idle_until, session.expires_at)),
+            consumed=frozenset({presented.header}),
+            session_id=session.id,
+            login_id=session.login_id,
+        )
+
+    async def _bearer(self, presented: Presented, _host: str) -> Verified:
+        claims = self.access_tokens.verify(presented.unverified)
+        family_id = str(claims.get("sid", ""))
+        row = await self.refresh_tokens.identity_row(family_id, str(claims["sub"]))
+        if row is None:
+            raise CredentialRejected("token_revoked")
+        scope = claims.get("scope")
+        identity = Identity(
+            user_id=str(row["id"]),
+            username=row["username"],
+            email=row["email"],
+            name=row["name"],
+            roles=_roles(row["roles"]),
+            kind=CredentialKind.BEARER,
+            authenticated_at=datetime.fromtimestamp(int(claims["auth_time"]), UTC),
+            scopes=frozenset(str(scope).split()) if scope is not None else None,
+            methods=tuple(str(method) for method in claims["amr"]),
+        )
+        return Verified(
+            identity=identity,
+            depends_on=frozenset({("account", identity.user_id), ("family", family_id)}),
+            expires_at=self._expires_at(datetime.fromtimestamp(float(claims["exp"]), UTC)),
+            consumed=frozenset({presented.header}),
+        )
+
+    async def _api_token(self, presented: Presented, _host: str) -> Verified:
+        owner = await self.api_tokens.find(presented.unverified)
+        if owner is None:
+            raise CredentialRejected("api_token_invalid")
+        identity = Identity(
+            user_id=owner.account_id,
+            username=owner.username,
+            email=owner.email,
+            name=owner.name,
+            roles=_roles(owner.roles),
+            kind=CredentialKind.API_TOKEN,
+            authenticated_at=owner.created_at,
+            scopes=owner.scopes,
+            methods=(),
+        )
+        return Verified(
+            identity=identity,
+            depends_on=frozenset({("account", owner.account_id), ("api_token", owner.token_id)}),
+            expires_at=self._expires_at(owner.expires_at),
+            consumed=frozenset({presented.header}),
+        )
+
+    def _expires_at(self, moment: datetime | None) -> float:
+        """Return ``moment`` in monotonic seconds, no later than a cached credential is kept."""
+        left = KEPT_SECONDS
+        if moment is not None:
+            left = min(left, (moment - self.clock.now()).total_seconds())
+        return self.clock.monotonic() + left
+
+
+def _roles(roles: tuple[str, ...] | list[str]) -> tuple[str, ...]:
+    return tuple(sorted(set(roles)))

@@ -1,0 +1,80 @@
+"""Verified credentials by the SHA-256 of what was presented; dropped by what they rest on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from typing import Final
+
+from gateway.clock import Clock
+from gateway.identity.identity import CredentialKind
+from gateway.identity.presented import Presented
+from gateway.identity.verified import Dependency, Verified
+
+_MAX_ENTRIES: Final = 50_000
+
+
+def cache_key(presented: Presented, host: str) -> bytes:
+    """Return a key over every byte that verification looks at, delimited. A session counts on one host only."""
+    where = host if presented.kind is CredentialKind.SESSION else ""
+    text = f"{presented.kind}\0{presented.header}\0{where}\0{presented.unverified}"
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
+
+
+class CredentialCache:
+    """Bounded; the oldest entry makes room. ``generation`` counts revocations, see ``put``."""
+
+    def __init__(self, clock: Clock, max_entries: int = _MAX_ENTRIES) -> None:
+        self._clock = clock
+        self._max_entries = max_entries
+        self._entries: dict[bytes, Verified] = {}
+        self._keys: defaultdict[Dependency, set[bytes]] = defaultdict(set)
+        self.generation = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, key: bytes) -> Verified | None:
+        """Return an entry that has not expired. The caller knows whether the event feed is fresh."""
+        verified = self._entries.get(key)
+        if verified is None:
+            return None
+        if verified.expires_at <= self._clock.monotonic():
+            self._remove(key)
+            return None
+        return verified
+
+    def put(self, key: bytes, verified: Verified, generation: int) -> None:
+        """Remember a verification that began at ``generation``.
+
+        One that began before the last revocation may have read what that revocation changed: it is used once, not kept.
+        """
+        if generation != self.generation:
+            return
+        if key in self._entries:
+            self._remove(key)
+        while len(self._entries) >= self._max_entries:
+            self._remove(next(iter(self._entries)))
+        self._entries[key] = verified
+        for dependency in verified.depends_on:
+            self._keys[dependency].add(key)
+
+    def drop(self, dependency: Dependency) -> None:
+        """Forget all that rests on ``dependency``."""
+        self.generation += 1
+        for key in tuple(self._keys.get(dependency, ())):
+            self._remove(key)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.generation += 1
+        self._entries.clear()
+        self._keys.clear()
+
+    def _remove(self, key: bytes) -> None:
+        verified = self._entries.pop(key)
+        for dependency in verified.depends_on:
+            keys = self._keys[dependency]
+            keys.discard(key)
+            if not keys:
+                del self._keys[dependency]

@@ -1,0 +1,117 @@
+"""What a request presents. Only this file decides which header fields are credentials.
+
+Kinds that a route does not list are not looked at there.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import urlsafe_b64decode
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Final
+
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from gateway.accounts.api_tokens import looks_like_api_token
+from gateway.errors import CredentialRejected, TargetRejected
+from gateway.identity.identity import CredentialKind
+
+Headers = CIMultiDict[str] | CIMultiDictProxy[str]
+
+_LONGEST: Final = 8192
+_JWT_PARTS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """One credential, not verified. ``header`` is the lower-case name of the field that carried it."""
+
+    kind: CredentialKind
+    header: str
+    unverified: str = field(repr=False)
+
+
+class Presenter:
+    """Finds credentials in header fields; knows the name of the session cookie."""
+
+    def __init__(self, session_cookie: str) -> None:
+        # One pattern for the one cookie costs a tenth of parsing them all.
+        self._cookie = re.compile(rf"(?:^|;)[ \t]*{re.escape(session_cookie)}=([^;]*)")
+
+    def present(self, headers: Headers, kinds: Collection[CredentialKind]) -> list[Presented]:
+        """Return what is presented, the most explicit first.
+
+        Raises TargetRejected for two Authorization fields, CredentialRejected for a kind that is given twice.
+        """
+        found: list[Presented] = []
+        if "Authorization" in headers and (one := _authorization(headers, kinds)) is not None:
+            found.append(one)
+        if "X-API-Key" in headers and CredentialKind.API_TOKEN in kinds:
+            found.append(_api_key(headers))
+        if "Cookie" in headers and CredentialKind.SESSION in kinds:
+            value = self.session_secret(headers)
+            if value is not None:
+                found.append(Presented(CredentialKind.SESSION, "cookie", value))
+        return found
+
+    def session_secret(self, headers: Headers) -> str | None:
+        """Return the session cookie's value. Raises CredentialRejected when it is there twice."""
+        values: list[str] = [value for line in headers.getall("Cookie", ()) for value in self._cookie.findall(line)]
+        if not values:
+            return None
+        # Another cookie of that name was planted by a sibling host or path: which one is ours cannot be told.
+        if len(values) > 1:
+            raise CredentialRejected("duplicate_cookie")
+        return values[0].strip(' \t"')
+
+
+def _authorization(headers: Headers, kinds: Collection[CredentialKind]) -> Presented | None:
+    values = headers.getall("Authorization")
+    if len(values) > 1:
+        raise TargetRejected("duplicate_authorization")
+    scheme, _, unverified = values[0].partition(" ")
+    kind = _kind(scheme.lower(), unverified)
+    if kind is None or kind not in kinds:
+        return None
+    if len(unverified) > _LONGEST:
+        raise CredentialRejected("malformed")
+    return Presented(kind, "authorization", unverified.strip())
+
+
+def _kind(scheme: str, unverified: str) -> CredentialKind | None:
+    if scheme == "bearer":
+        return CredentialKind.API_TOKEN if looks_like_api_token(unverified.strip()) else CredentialKind.BEARER
+    return CredentialKind.API_TOKEN if scheme == "token" else None
+
+
+def _api_key(headers: Headers) -> Presented:
+    values = headers.getall("X-API-Key")
+    if len(values) > 1 or len(values[0]) > _LONGEST:
+        raise CredentialRejected("malformed")
+    return Presented(CredentialKind.API_TOKEN, "x-api-key", values[0])
+
+
+def is_ours(headers: Headers, issuer: str) -> frozenset[str]:
+    """Return the fields that carry a token of ours by its looks: stripped even where no credential is asked for."""
+    ours = set()
+    for value in headers.getall("Authorization", ()):
+        scheme, _, unverified = value.partition(" ")
+        text = unverified.strip()
+        if scheme.lower() in {"bearer", "token"} and (looks_like_api_token(text) or _issued_by(text, issuer)):
+            ours.add("authorization")
+    if any(looks_like_api_token(value.strip()) for value in headers.getall("X-API-Key", ())):
+        ours.add("x-api-key")
+    return frozenset(ours)
+
+
+def _issued_by(unverified_token: str, issuer: str) -> bool:
+    parts = unverified_token.split(".")
+    if len(parts) != _JWT_PARTS or len(unverified_token) > _LONGEST:
+        return False
+    try:
+        claims = json.loads(urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(claims, dict) and claims.get("iss") == issuer

@@ -1,0 +1,87 @@
+"""From a request's header fields to who asks: at once when it is known and fresh, else by asking the database.
+
+Absent: None. Present and bad: CredentialRejected, never a fall-through to a weaker kind. The database does not answer:
+StorageUnavailable. Only this file decides whether the cache is believed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from gateway.clock import Clock
+from gateway.errors import CredentialRejected
+from gateway.identity.activity import Activity
+from gateway.identity.authenticators import Authenticators
+from gateway.identity.cache import CredentialCache, cache_key
+from gateway.identity.identity import CredentialKind
+from gateway.identity.presented import Headers, Presented, Presenter
+from gateway.identity.verified import Verified
+from gateway.storage.events import EventFeed
+
+
+class Resolver:
+    """Resolves credentials for one host and the kinds that a route lists."""
+
+    def __init__(
+        self,
+        presenter: Presenter,
+        authenticators: Authenticators,
+        cache: CredentialCache,
+        feed: EventFeed,
+        activity: Activity,
+        clock: Clock,
+    ) -> None:
+        self.presenter = presenter
+        self._authenticate = authenticators.table()
+        self._cache = cache
+        self._feed = feed
+        self._activity = activity
+        self._clock = clock
+
+    def cached(self, headers: Headers, kinds: Collection[CredentialKind], host: str) -> Verified | None:
+        """Return who asks when exactly one credential is presented, known, and the feed is fresh; None says nothing.
+
+        Raises what ``Presenter.present`` raises.
+        """
+        presented = self.presenter.present(headers, kinds)
+        if len(presented) != 1 or not self._feed.fresh():
+            return None
+        return self._cache.get(cache_key(presented[0], host))
+
+    async def resolve(self, headers: Headers, kinds: Collection[CredentialKind], host: str) -> Verified | None:
+        """Return who asks, or None when nothing is presented. Every credential presented must be good.
+
+        Raises CredentialRejected, StorageUnavailable, TargetRejected.
+        """
+        presented = self.presenter.present(headers, kinds)
+        if not presented:
+            return None
+        verified = [await self._verify(each, host) for each in presented]
+        first = verified[0]
+        if len(verified) == 1:
+            return first
+        if any(each.identity.user_id != first.identity.user_id for each in verified):
+            raise CredentialRejected("credentials_disagree")
+        return replace(
+            first,
+            consumed=frozenset().union(*(each.consumed for each in verified)),
+            depends_on=frozenset().union(*(each.depends_on for each in verified)),
+            expires_at=min(each.expires_at for each in verified),
+            headers={},
+        )
+
+    async def _verify(self, presented: Presented, host: str) -> Verified:
+        key = cache_key(presented, host)
+        if self._feed.fresh() and (known := self._cache.get(key)) is not None:
+            return known
+        authenticate = self._authenticate.get(presented.kind)
+        if authenticate is None:
+            raise CredentialRejected("unsupported_kind")
+        generation = self._cache.generation
+        verified = await authenticate(presented, host)
+        if verified.expires_at <= self._clock.monotonic():
+            raise CredentialRejected("expired")
+        self._cache.put(key, verified, generation)
+        self._activity.note(verified)
+        return verified

@@ -1,0 +1,31 @@
+"""A credential that has been verified, with what that rests on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from gateway.identity.identity import CredentialKind, Identity
+
+# What a verified credential rests on: a topic and key of the event feed, such as ("session", id).
+Dependency = tuple[str, str]
+
+
+@dataclass(slots=True, eq=False)
+class Verified:
+    """An identity, how it was proven, and until when that may be believed without asking again.
+
+    ``consumed`` names the header fields that are ours and are not forwarded. ``expires_at`` is in monotonic seconds.
+    ``headers`` is the proxy's memo: the finished header block of each rule, by the rule's index.
+    """
+
+    identity: Identity
+    depends_on: frozenset[Dependency]
+    expires_at: float
+    consumed: frozenset[str] = frozenset()
+    session_id: str | None = None
+    login_id: str | None = None
+    headers: dict[int, tuple[float, bytes]] = field(default_factory=dict, repr=False)
+
+    @property
+    def kind(self) -> CredentialKind:
+        return self.identity.kind
