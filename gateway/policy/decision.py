@@ -5,11 +5,13 @@ The proxy, the endpoints that answer other proxies and ``gateway route explain``
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 from gateway.identity.identity import Identity
-from gateway.policy.requirements import ANONYMOUS, IPAddress, unmet_part
+from gateway.policy.requirements import ANONYMOUS, IPAddress, Requirement, phrase, unmet_part
 from gateway.policy.rules import Access, Rule
 
 
@@ -23,45 +25,60 @@ class Outcome(StrEnum):
     UNKNOWN = "unknown"
 
 
+_DETAILS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "no_route": "no route matches",
+        "denied": "the route denies every request",
+        "public": "the route is public",
+        "optional": "the route also takes those who have not signed in",
+        "authenticated": "someone is signed in, and every requirement holds",
+        ANONYMOUS: "the route requires someone signed in",
+    }
+)
+
+
 class Decision(NamedTuple):
     """The outcome and why. A tuple, because one is made for each request.
 
-    ``reason`` is a fixed word for logs and metrics. ``detail`` is for the log and the operator: it names
-    what the route requires, which is nobody else's business.
+    ``reason`` is a fixed word for logs and metrics; ``unmet`` the requirement that decided against it.
     """
 
     outcome: Outcome
     rule: Rule | None
     reason: str
-    detail: str
+    unmet: Requirement | None = None
 
     @property
     def allowed(self) -> bool:
         return self.outcome is Outcome.ALLOW
 
+    @property
+    def detail(self) -> str:
+        """Say why, to the operator: it names what the route requires, which is nobody else's business."""
+        return _DETAILS[self.reason] if self.unmet is None else f"the route requires {phrase(self.unmet)}"
+
 
 def decide(rule: Rule | None, identity: Identity | None, client_ip: IPAddress | None) -> Decision:
     """Judge a request by the route that it matched. Pure and total: it raises nothing."""
     if rule is None:
-        return Decision(Outcome.UNKNOWN, None, "no_route", "no route matches")
+        return Decision(Outcome.UNKNOWN, None, "no_route")
     access = rule.access
     if access is Access.DENY:
-        return Decision(Outcome.FORBID, rule, "denied", "the route denies every request")
+        return Decision(Outcome.FORBID, rule, "denied")
     if access is Access.PUBLIC:
         identity = None
     elif identity is not None and identity.kind not in rule.credentials:
         # The caller should not have looked at this kind here; it counts for nothing either way.
         identity = None
     if access is Access.REQUIRED and identity is None:
-        return Decision(Outcome.LOGIN, rule, ANONYMOUS, "the route requires someone signed in")
+        return Decision(Outcome.LOGIN, rule, ANONYMOUS)
     requirement = rule.requirement
     if requirement is not None:
         reason = requirement.unmet(identity, client_ip)
         if reason is not None:
             outcome = Outcome.LOGIN if reason == ANONYMOUS else Outcome.FORBID
-            part = unmet_part(requirement, identity, client_ip)
-            return Decision(outcome, rule, reason, f"requires {part.description}")
-    return Decision(Outcome.ALLOW, rule, _grounds(access, identity), "")
+            return Decision(outcome, rule, reason, unmet_part(requirement, identity, client_ip))
+    return Decision(Outcome.ALLOW, rule, _grounds(access, identity))
 
 
 def _grounds(access: Access, identity: Identity | None) -> str:

@@ -68,6 +68,16 @@ def unmet_part(requirement: Requirement, identity: Identity | None, client_ip: I
     return requirement
 
 
+def phrase(requirement: Requirement) -> str:
+    """Say a condition and all under it in one line."""
+    if isinstance(requirement, Not):
+        return f"not {phrase(requirement.child)}"
+    if isinstance(requirement, All | AnyOf):
+        word = " and " if isinstance(requirement, All) else " or "
+        return f"({word.join(phrase(child) for child in requirement.children)})"
+    return requirement.description
+
+
 @dataclass(frozen=True, slots=True)
 class Roles:
     """Any of these roles."""
