@@ -11,8 +11,10 @@ import importlib.util
 import os
 import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,8 +119,14 @@ def _readable_copy(directory: Path) -> Path:
 
 
 def _copy(source: Path, target: Path) -> None:
-    target.parent.mkdir(mode=0o755, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(dir=target.parent))
+    parent = target.parent
+    with suppress(FileExistsError):
+        parent.mkdir()
+        parent.chmod(0o755)  # whatever the umask
+    found = parent.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
+        raise PermissionError(f"{parent} can be changed by others")
+    unfinished = Path(tempfile.mkdtemp(dir=parent))
     try:
         (unfinished / "bin").mkdir()
         for name in _NEEDED:

@@ -39,7 +39,7 @@ class Cluster:
             self.root.mkdir(mode=0o700, exist_ok=True)
             self._choose_account()
         except OSError as error:
-            raise _unusable(error, self.root) from error
+            raise unusable(error, self.root) from error
 
     def _choose_account(self) -> None:
         owner = self.data.stat().st_uid if self.data.exists() else None
@@ -139,5 +139,6 @@ class Cluster:
         return descriptor
 
 
-def _unusable(error: OSError, path: Path) -> StartupError:
+def unusable(error: OSError, path: Path) -> StartupError:
+    """Say in one line which part of ``data_dir`` cannot be used, and why."""
     return StartupError(f"data_dir cannot be used: {error.filename or path}: {error.strerror}")

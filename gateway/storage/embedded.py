@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 import secrets
 import signal
 import subprocess
@@ -22,7 +23,7 @@ import asyncpg
 
 from gateway.errors import StartupError
 from gateway.storage.binaries import Binaries, find_binaries
-from gateway.storage.cluster import Cluster
+from gateway.storage.cluster import Cluster, unusable
 from gateway.storage.launcher import spawn
 from gateway.storage.orphan import end_orphan
 
@@ -84,9 +85,12 @@ class EmbeddedPostgres:
         Raises `StartupError` with one line that says what to do.
         """
         self._cluster.prepare()
-        self._directory = self._cluster.open_root()
         try:
+            self._directory = self._cluster.open_root()
             await self._run_or_join()
+        except OSError as error:
+            await self.stop()
+            raise unusable(error, self._cluster.root) from error
         except BaseException:
             await self.stop()
             raise
@@ -145,21 +149,20 @@ class EmbeddedPostgres:
         while not await self._spawn_and_wait(binaries):
             # The children of a killed server hold its shared memory for a moment yet.
             if time.monotonic() > give_up:
-                raise StartupError(f"the embedded PostgreSQL does not start: {self._last_words()}")
+                raise StartupError(
+                    f"the embedded PostgreSQL does not start: {self._last_words()} (see {self._cluster.log})"
+                )
             await asyncio.sleep(0.2)
 
     async def _initialise(self, binaries: Binaries) -> None:
         cluster = self._cluster
         new = cluster.root / f"new-{secrets.token_hex(4)}"
         password_file = cluster.root / "password.initdb"
-        try:
-            new.mkdir(mode=0o700)
-            cluster.give(new, 0o700)
-            password_file.touch(mode=0o600)
-            password_file.write_text(cluster.make_password(), encoding="ascii")
-            cluster.give(password_file, 0o400)
-        except OSError as error:
-            raise StartupError(f"data_dir cannot be used: {error.filename}: {error.strerror}") from error
+        new.mkdir(mode=0o700)
+        cluster.give(new, 0o700)
+        password_file.touch(mode=0o600)
+        password_file.write_text(cluster.make_password(), encoding="ascii")
+        cluster.give(password_file, 0o400)
         here = f"/proc/self/fd/{self._directory}"
         command: list[str | Path] = [
             binaries.directory / "initdb",
@@ -276,8 +279,9 @@ class EmbeddedPostgres:
 
     def _last_words(self) -> str:
         lines = self._cluster.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        telling = [line for line in lines if "FATAL" in line or "ERROR" in line or "cannot" in line] or lines
-        return telling[-1].strip() if telling else "it wrote no log"
+        telling = [line for line in lines if "FATAL" in line or "PANIC" in line] or lines
+        # Without the time and process number in front.
+        return re.sub(r"^.*?(?=FATAL|PANIC)", "", telling[-1]) if telling else "it wrote nothing"
 
 
 async def _within(seconds: float, condition: Callable[[], bool]) -> bool:
