@@ -59,6 +59,15 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServe
 
 
 @pytest.fixture
+async def empty_database(postgres: PostgresServer) -> AsyncIterator[dict[str, Any]]:
+    """Make a fresh database without any table and give the arguments that connect to it."""
+    name = f"empty_{next(_numbers)}"
+    await postgres.execute(f"create database {name}")
+    yield postgres.connect_args(name)
+    await postgres.execute(f"drop database {name} with (force)")
+
+
+@pytest.fixture
 async def dsn_args(postgres: PostgresServer) -> AsyncIterator[dict[str, Any]]:
     """Make a fresh, migrated database and give the arguments that connect to it."""
     name = f"test_{next(_numbers)}"

@@ -40,7 +40,8 @@ def described(dsn_args: dict[str, Any]) -> str:
     if "dsn" not in dsn_args:
         return f"in {dsn_args.get('host')}"
     parts = urlsplit(dsn_args["dsn"])
-    return f"at {parts.netloc.rpartition('@')[2] or 'its default address'}"
+    host = parts.netloc.rpartition("@")[2] or dict(parse_qsl(parts.query)).get("host")
+    return f"at {host or 'its default address'}"
 
 
 def _number(parameter: str, text: str) -> int:

@@ -33,15 +33,8 @@ BROKEN = migration(2, "alter table a add column name text; alter table nowhere a
 
 
 @pytest.fixture
-async def empty_args(postgres: Any) -> AsyncIterator[dict[str, Any]]:
-    await postgres.execute("create database empty")
-    yield postgres.connect_args("empty")
-    await postgres.execute("drop database empty with (force)")
-
-
-@pytest.fixture
-async def empty(empty_args: dict[str, Any]) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(**empty_args)
+async def empty(empty_database: dict[str, Any]) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(**empty_database)
     yield connection
     await connection.close()
 
@@ -83,18 +76,18 @@ async def test_a_schema_of_a_newer_program_is_refused(empty: asyncpg.Connection)
     assert [one.state for one in await status(empty, [FIRST])] == ["applied", "unknown"]
 
 
-async def test_processes_that_start_together_take_turns(empty_args: dict[str, Any]) -> None:
-    connections = [await asyncpg.connect(**empty_args) for _ in range(5)]
+async def test_processes_that_start_together_take_turns(empty_database: dict[str, Any]) -> None:
+    connections = [await asyncpg.connect(**empty_database) for _ in range(5)]
     applied = await asyncio.gather(*(migrate(connection, [FIRST, SECOND]) for connection in connections))
     assert sorted(len(one) for one in applied) == [0, 0, 0, 0, 2]
     await asyncio.gather(*(connection.close() for connection in connections))
 
 
 async def test_waiting_for_another_process_is_bounded(
-    empty: asyncpg.Connection, empty_args: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    empty: asyncpg.Connection, empty_database: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(migrations_module, "LOCK_TIMEOUT", "50ms")
-    other = await asyncpg.connect(**empty_args)
+    other = await asyncpg.connect(**empty_database)
     async with other.transaction():
         await other.execute("select pg_advisory_xact_lock($1)", migrations_module.LOCK_KEY)
         with pytest.raises(StorageUnavailable, match="another process"):

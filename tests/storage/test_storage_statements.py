@@ -63,11 +63,13 @@ def uses() -> Iterator[tuple[Path, str, str]]:
         files: dict[str, str] = {}
         for node in ast.walk(tree):
             match node:
-                case ast.Assign(
-                    targets=[ast.Name(id=variable)],
-                    value=ast.Call(func=ast.Name(id="statements"), args=[ast.Constant(value=str(file))]),
+                case (
+                    ast.Assign(targets=[ast.Name(id=variable)], value=ast.Call() as call)
+                    | ast.AnnAssign(target=ast.Name(id=variable), value=ast.Call() as call)
                 ):
-                    files[variable] = file
+                    match call:
+                        case ast.Call(func=ast.Name(id="statements"), args=[ast.Constant(value=str(file))]):
+                            files[variable] = file
         for node in ast.walk(tree):
             match node:
                 case ast.Subscript(value=ast.Name(id=variable), slice=ast.Constant(value=str(name))):
