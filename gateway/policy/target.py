@@ -32,6 +32,7 @@ _ENCODED: Final = re.compile(rb"%(2[Ff]|5[Cc]|[01][0-9A-Fa-f]|7[Ff])")
 # A segment's parameters are cut off by some servers before they resolve dots: ``/..;x/`` climbs there.
 _DOTS: Final = re.compile(rb"/\.\.?(?:;[^/]*+)?(?:/|\Z)")
 _EMPTY: Final = re.compile(rb"/(?:;[^/]*+)?/")
+_ONLY_PARAMETERS: Final = re.compile(rb"/;[^/]*+\Z")
 _OVERLONG: Final = re.compile(rb"[\xc0\xc1][\x80-\xbf]|\xe0[\x80-\x9f]|\xf0[\x80-\x8f]|[\xf8-\xfd][\x80-\xbf]")
 
 
@@ -177,8 +178,11 @@ def _decode_checked(path: str) -> str:
     if _BAD_ESCAPE.search(level):
         raise TargetRejected("bad_escape")
     once: bytes | None = None
+    ends_in_parameters = _ONLY_PARAMETERS.search(level) is not None
     for _ in range(MAX_DECODINGS):
         _check_level(level)
+        if not ends_in_parameters and _ONLY_PARAMETERS.search(level):
+            raise TargetRejected("empty_segment")  # /%3Bx names a resource to some, and / to others
         deeper = unquote_to_bytes(level)
         if once is None:
             once = deeper
