@@ -338,8 +338,37 @@ def test_url_gives_the_target_that_the_request_would() -> None:
 
 
 PIECES = st.sampled_from(
-    "/ . .. %2e %2E %252e %2f %5c \\ ; %3b %253b ;x a admin %61 %25 25 2e % %c0%ae %25c0%25ae %e0%80%ae "
-    "? # %00 \x00 é %C3%A9".split(" ")
+    [
+        "/",
+        ".",
+        "..",
+        "%2e",
+        "%2E",
+        "%252e",
+        "%2f",
+        "%5c",
+        "\\",
+        ";",
+        "%3b",
+        "%253b",
+        ";x",
+        "a",
+        "admin",
+        "%61",
+        "%25",
+        "25",
+        "2e",
+        "%",
+        "%c0%ae",
+        "%25c0%25ae",
+        "%e0%80%ae",
+        "?",
+        "#",
+        "%00",
+        "\x00",
+        "é",
+        "%C3%A9",
+    ]
 )
 PATHS = st.lists(PIECES, max_size=14).map(lambda pieces: "/" + "".join(pieces))
 ANYTHING = st.text(st.characters(codec=None), max_size=30)
