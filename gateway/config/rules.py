@@ -173,8 +173,15 @@ class _Compiling:
             return None
 
     def _problem(self, key: str, message: str) -> None:
-        file, _, line = self._origins.get(key, "").rpartition(":")
-        self.problems.append(ConfigProblem(message, key, file, int(line) if line.isdigit() and file else 0, 1))
+        file, _, line = self._origin(key).rpartition(":")
+        place = (file, int(line), 1) if file and line.isdigit() else ("", 0, 0)
+        self.problems.append(ConfigProblem(message, key, *place))
+
+    def _origin(self, key: str) -> str:
+        """Return where ``key``, or the nearest one around it, was given."""
+        while key and key not in self._origins:
+            key = key[: max(key.rfind("."), key.rfind("["), 0)]
+        return self._origins.get(key, "")
 
 
 def _seconds(time: timedelta | None) -> float | None:
