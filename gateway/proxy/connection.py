@@ -1,0 +1,364 @@
+"""One connection to an upstream server: an asyncio protocol on httptools (llhttp), strict about what comes back.
+
+It carries one exchange at a time. A response that is not strict HTTP/1.1 fails the exchange and ends the connection;
+nothing of it can reach another client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import deque
+from typing import Final
+
+import httptools
+
+from gateway.errors import UpstreamError, UpstreamInvalid, UpstreamTimeout, UpstreamUnreachable
+
+MAX_HEAD_BYTES: Final = 64 * 1024
+# Above this, reading from the upstream stops until the client has taken some.
+_BUFFER_BYTES: Final = 256 * 1024
+_PROTOCOL: Final = b"HTTP/1."
+_REASON: Final = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
+_SWITCHING: Final = 101
+_NEVER: Final = float("inf")
+
+RawHeader = tuple[bytes, bytes]
+
+
+class UpstreamConnection(asyncio.Protocol):
+    """Send a request with ``start``, await ``head``, then take the body with ``read``."""
+
+    __slots__ = (
+        "_body_closed_by_end",
+        "_buffered",
+        "_chunks",
+        "_drain_waiter",
+        "_error",
+        "_head_bytes",
+        "_head_waiter",
+        "_is_head_request",
+        "_loop",
+        "_parser",
+        "_prefix",
+        "_read_waiter",
+        "_reading_paused",
+        "_wants_upgrade",
+        "_writing_paused",
+        "complete",
+        "deadline",
+        "headers",
+        "idle_seconds",
+        "keep_alive",
+        "last_used",
+        "reason",
+        "received_bytes",
+        "response_seconds",
+        "reused",
+        "status",
+        "tail",
+        "transport",
+        "version",
+    )
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self.transport: asyncio.Transport | None = None
+        self.reused = False
+        self.last_used = 0.0
+        self.deadline = _NEVER
+        self.idle_seconds = 90.0
+        self.response_seconds = 60.0
+        self._error: UpstreamError | None = None
+        self._drain_waiter: asyncio.Future[None] | None = None
+        self._writing_paused = False
+        self._reset()
+
+    def _reset(self) -> None:
+        self._parser: httptools.HttpResponseParser | None = None
+        self._head_waiter: asyncio.Future[None] | None = None
+        self._read_waiter: asyncio.Future[None] | None = None
+        self._chunks: deque[bytes] = deque()
+        self._buffered = 0
+        self._reading_paused = False
+        self._prefix: bytes | None = b""
+        self._head_bytes = 0
+        self._is_head_request = False
+        self._wants_upgrade = False
+        self._body_closed_by_end = False
+        self.status = 0
+        self.reason = b""
+        self.version = ""
+        self.headers: list[RawHeader] = []
+        self.complete = False
+        self.keep_alive = False
+        self.received_bytes = 0
+        self.tail = b""
+
+    # What the handler calls.
+
+    def start(self, data: bytes, *, head_request: bool, upgrade: bool, response_seconds: float) -> None:
+        """Send a request's head, with as much of its body as ``data`` holds; the response is awaited with ``head``."""
+        self._reset()
+        self._parser = httptools.HttpResponseParser(self)
+        self._is_head_request = head_request
+        self._wants_upgrade = upgrade
+        self.response_seconds = response_seconds
+        self.deadline = self._loop.time() + response_seconds
+        if self.transport is not None:
+            self.transport.write(data)
+
+    async def head(self) -> None:
+        """Wait for the response's head. Raises UpstreamError."""
+        if self.status == 0:
+            self._raise_if_broken()
+            self._head_waiter = self._loop.create_future()
+            await self._head_waiter
+        self._raise_if_broken()
+
+    async def read(self) -> bytes:
+        """Return some of the body, empty at its end. Raises UpstreamError when it ends too early."""
+        while not self._chunks:
+            if self.complete:
+                return b""
+            self._raise_if_broken()
+            self._read_waiter = self._loop.create_future()
+            await self._read_waiter
+        chunk = self.take()
+        if self._reading_paused and self.transport is not None:
+            self._reading_paused = False
+            self.deadline = self._loop.time() + self.idle_seconds
+            self.transport.resume_reading()
+        return chunk
+
+    def take(self) -> bytes:
+        """Return what of the body has arrived."""
+        chunks, self._chunks, self._buffered = self._chunks, deque(), 0
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    async def write(self, data: bytes) -> None:
+        """Send more of the request's body, at the pace that the upstream takes it. Raises UpstreamError."""
+        self._raise_if_broken()
+        if self.transport is not None:
+            self.transport.write(data)
+        if self._writing_paused:
+            self._drain_waiter = self._loop.create_future()
+            await self._drain_waiter
+            self._raise_if_broken()
+
+    def postpone(self, seconds: float) -> None:
+        """Give the upstream ``seconds`` from now."""
+        self.deadline = self._loop.time() + seconds
+
+    def fail(self, error: UpstreamError) -> None:
+        """End the connection and the exchange on it."""
+        if self._error is None:
+            self._error = error
+        self.deadline = _NEVER
+        if self.transport is not None:
+            self.transport.abort()
+        self._wake()
+
+    def close(self) -> None:
+        self.fail(UpstreamUnreachable("closed"))
+
+    def rest(self) -> None:
+        """Wait for the next exchange: until then the upstream has nothing to say."""
+        self._parser = None
+        self.reused = True
+        self.last_used = self._loop.time()
+
+    @property
+    def usable(self) -> bool:
+        """Whether another exchange may be started on it."""
+        return self._error is None and self.transport is not None and not self.transport.is_closing()
+
+    @property
+    def reusable(self) -> bool:
+        """Whether the exchange on it has ended cleanly."""
+        return self.complete and self.keep_alive and self.usable
+
+    @property
+    def died_unanswered(self) -> bool:
+        """Whether it broke before the first byte of a response: an idle connection that the upstream had closed."""
+        return self._error is not None and self.received_bytes == 0
+
+    def hand_over(self) -> tuple[asyncio.Transport, bytes]:
+        """Give away the transport of a connection that was switched, and the bytes behind the 101."""
+        transport = self.transport
+        if transport is None:
+            raise UpstreamUnreachable("closed")
+        self.deadline = _NEVER
+        return transport, self.tail
+
+    # What the event loop calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport  # type: ignore[assignment]
+
+    def data_received(self, data: bytes) -> None:
+        if self._parser is None:
+            self.fail(UpstreamInvalid("unexpected_bytes"))  # an idle connection has nothing to say
+            return
+        self.received_bytes += len(data)
+        if self._prefix is not None and not (data := self._sniffed(data)):
+            return
+        if self.status == 0:
+            self._head_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._switched(data[upgrade.args[0] :])
+        except httptools.HttpParserError as error:
+            ours = error.__context__  # what a callback of ours raised inside the parser
+            self._invalid(ours.reason if isinstance(ours, UpstreamInvalid) else "malformed_response")
+        else:
+            self._after_data()
+
+    def _after_data(self) -> None:
+        if self.status == 0:
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self._invalid("response_head_too_large")
+            return
+        if self._buffered > _BUFFER_BYTES and not self._reading_paused and self.transport is not None:
+            self._reading_paused = True
+            self.transport.pause_reading()
+            self.deadline = _NEVER  # it is the client that keeps us waiting
+        elif not self.complete:
+            self.deadline = self._loop.time() + self.idle_seconds
+        self._wake()
+
+    def _sniffed(self, data: bytes) -> bytes:
+        """Return data once it is sure that it starts as HTTP/1.x does: llhttp also takes RTSP and ICE."""
+        data = (self._prefix or b"") + data
+        if len(data) < len(_PROTOCOL) and _PROTOCOL.startswith(data):
+            self._prefix = data
+            return b""
+        self._prefix = None
+        if not data.startswith(_PROTOCOL):
+            self._invalid("malformed_response")
+            return b""
+        return data
+
+    def eof_received(self) -> bool:
+        if self._body_closed_by_end and self.status and not self.complete:
+            self._finish()
+            self.keep_alive = False
+            self._wake()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.transport = None
+        if self._error is None and not self.complete:
+            self._error = UpstreamUnreachable("connection_lost" if self.status == 0 else "response_cut_short")
+            self._error.__cause__ = exc
+        elif self._error is None:
+            self._error = UpstreamUnreachable("closed")
+        self._writing_paused = False
+        self._wake()
+
+    def pause_writing(self) -> None:
+        self._writing_paused = True
+
+    def resume_writing(self) -> None:
+        self._writing_paused = False
+        self._wake_one("_drain_waiter")
+
+    # What httptools calls, in the order of the message.
+
+    def on_message_begin(self) -> None:
+        if self.complete:
+            self.keep_alive = False
+            raise UpstreamInvalid("bytes_after_response")
+
+    def on_status(self, reason: bytes) -> None:
+        self.reason += reason
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self.status == 0:  # later ones are trailers, and go nowhere
+            self.headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        parser = self._parser
+        if parser is None:
+            return
+        status: int = parser.get_status_code()
+        if not 100 <= status <= 599 or not _REASON.fullmatch(self.reason):  # noqa: PLR2004 - RFC 9110 section 15
+            raise UpstreamInvalid("malformed_response")
+        if status < 200 and status != _SWITCHING:  # noqa: PLR2004 - an interim response: the final one follows
+            self.headers.clear()
+            self.reason = b""
+            return
+        if status == _SWITCHING and not self._wants_upgrade:
+            raise UpstreamInvalid("unasked_upgrade")
+        self.version = parser.get_http_version()
+        if self.version not in {"1.0", "1.1"}:
+            raise UpstreamInvalid("malformed_response")
+        self.status = status
+        self.keep_alive = parser.should_keep_alive()
+        self._body_closed_by_end = not self._is_framed()
+        if self._is_head_request:
+            # RFC 9110 section 9.3.2: the head is all. llhttp cannot be told, so its parser is left waiting.
+            self._finish()
+
+    def on_body(self, body: bytes) -> None:
+        if self._is_head_request:
+            raise UpstreamInvalid("body_after_head")
+        self._chunks.append(body)
+        self._buffered += len(body)
+
+    def on_message_complete(self) -> None:
+        if self.status:
+            self._finish()
+
+    # The rest.
+
+    def _finish(self) -> None:
+        self.complete = True
+        self.deadline = _NEVER
+
+    def _is_framed(self) -> bool:
+        return any(name.lower() in {b"content-length", b"transfer-encoding"} for name, _ in self.headers)
+
+    def _switched(self, tail: bytes) -> None:
+        if self.status != _SWITCHING or not self._wants_upgrade:
+            self._invalid("unasked_upgrade")
+            return
+        self.tail = tail
+        if self.transport is not None:
+            self.transport.pause_reading()
+        self._wake()
+
+    def _invalid(self, reason: str) -> None:
+        if self.complete:
+            # The exchange has its answer; what follows it makes the connection useless.
+            self.keep_alive = False
+            if self.transport is not None:
+                self.transport.abort()
+            self._wake()
+            return
+        self.fail(UpstreamInvalid(reason))
+
+    def _raise_if_broken(self) -> None:
+        if self._error is not None and not self.complete:
+            raise self._error
+        if self.transport is None and not self.complete:
+            raise UpstreamUnreachable("closed")
+
+    def _wake(self) -> None:
+        self._wake_one("_head_waiter")
+        self._wake_one("_read_waiter")
+        if not self._writing_paused:
+            self._wake_one("_drain_waiter")
+
+    def _wake_one(self, name: str) -> None:
+        waiter: asyncio.Future[None] | None = getattr(self, name)
+        if waiter is not None:
+            setattr(self, name, None)
+            if not waiter.done():
+                waiter.set_result(None)
+
+
+def timed_out(connection: UpstreamConnection) -> UpstreamError:
+    """Return why a connection that passed its deadline fails."""
+    return UpstreamTimeout("response_timeout" if connection.status == 0 else "idle_timeout")

@@ -1,0 +1,237 @@
+"""One request to an upstream and its answer back: sent, awaited, and passed on without being gathered in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Final, NamedTuple
+
+from aiohttp import web
+
+from gateway.errors import UpstreamError
+from gateway.proxy.body import RequestBody
+from gateway.proxy.connection import UpstreamConnection
+from gateway.proxy.headers import ResponseHeaders
+from gateway.proxy.reply import SentReply
+from gateway.proxy.tunnel import switch
+from gateway.proxy.upstream import Server, UpstreamPool
+
+# RFC 9110 section 9.2.2
+_IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
+_BODILESS: Final = frozenset({204, 304})
+_STATUS_LINES: Final = {
+    status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode()) for status in HTTPStatus
+}
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class Times(NamedTuple):
+    """How long to wait for the response's head, and for each further piece of it; in seconds."""
+
+    response_seconds: float
+    idle_seconds: float
+
+
+class Exchange:
+    """Carries one request.
+
+    ``watch`` is called when the answer turns out to be long-lived, and what it returns when that has ended.
+    """
+
+    __slots__ = (
+        "_body",
+        "_connection",
+        "_fields",
+        "_filter",
+        "_head",
+        "_pool",
+        "_request",
+        "_server",
+        "_times",
+        "_upgrade",
+        "_watch",
+    )
+
+    def __init__(
+        self,
+        request: web.BaseRequest,
+        pool: UpstreamPool,
+        response_filter: ResponseHeaders,
+        *,
+        head: bytes,
+        body: RequestBody,
+        times: Times,
+        upgrade: bool,
+        reply_fields: bytes,
+        watch: Callable[[], Callable[[], None]],
+    ) -> None:
+        self._request = request
+        self._pool = pool
+        self._filter = response_filter
+        self._head = head
+        self._body = body
+        self._times = times
+        self._upgrade = upgrade
+        self._fields = reply_fields
+        self._watch = watch
+        self._connection: UpstreamConnection | None = None
+        self._server: Server | None = None
+
+    async def run(self) -> SentReply:
+        """Carry the request out.
+
+        Raises UpstreamError, BodyTooLarge or BodyTooSlow while nothing has gone to the client; after that the
+        client's connection is cut, so that it can tell a truncated answer from a whole one.
+        """
+        pump: asyncio.Task[None] | None = None
+        try:
+            connection = await self._send()
+            if self._body.present:
+                pump = asyncio.create_task(self._pump(connection))
+                await self._head_or_pump(connection, pump)
+            if self._upgrade and connection.status == HTTPStatus.SWITCHING_PROTOCOLS:
+                return await switch(self._request, connection, self._pool, self._filter, self._watch)
+            return await self._reply(connection, pump)
+        finally:
+            if pump is not None:
+                await self._settle(pump)
+            self._release()
+
+    async def _send(self) -> UpstreamConnection:
+        """Return a connection on which the request's head was sent and, without a body, the response's has arrived."""
+        method = self._request.method
+        fresh = False
+        while True:
+            connection, self._server = await self._pool.acquire(fresh=fresh or self._upgrade)
+            self._connection = connection
+            connection.idle_seconds = self._times.idle_seconds
+            connection.start(
+                self._head,
+                head_request=method == "HEAD",
+                upgrade=self._upgrade,
+                response_seconds=self._times.response_seconds,
+            )
+            if self._body.present:
+                return connection
+            try:
+                await connection.head()
+            except UpstreamError:
+                # Only what may be repeated, and only where the upstream cannot have seen it (RFC 9110 section 9.2.2).
+                if not (connection.reused and connection.died_unanswered and method in _IDEMPOTENT):
+                    raise
+                self._release()
+                fresh = True
+            else:
+                return connection
+
+    async def _pump(self, connection: UpstreamConnection) -> None:
+        request = self._request
+        if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
+            request.transport.write(_CONTINUE)
+        await self._body.pump(connection)
+
+    @staticmethod
+    async def _head_or_pump(connection: UpstreamConnection, pump: asyncio.Task[None]) -> None:
+        """Wait for the response's head while the body is sent; the answer may come before the body's end."""
+        head = asyncio.ensure_future(connection.head())
+        try:
+            done, _ = await asyncio.wait({head, pump}, return_when=asyncio.FIRST_COMPLETED)
+            if pump in done and head not in done and (error := pump.exception()) is not None:
+                if not isinstance(error, UpstreamError):
+                    raise error
+                # The upstream stopped reading; it may have answered why before that.
+                await asyncio.wait({head}, timeout=1)
+            await head
+        finally:
+            head.cancel()
+
+    async def _reply(self, connection: UpstreamConnection, pump: asyncio.Task[None] | None) -> SentReply:
+        request = self._request
+        lines, length = self._filter.filtered(connection.headers)
+        status = connection.status
+        keep_alive = bool(request.keep_alive) and (pump is None or pump.done())
+        bodiless = request.method == "HEAD" or status in _BODILESS
+        if length is not None:
+            lines.append(b"Content-Length: %b\r\n" % length)
+            chunked = False
+        elif bodiless:
+            chunked = False
+        elif connection.complete:
+            body = connection.take()
+            lines.append(b"Content-Length: %d\r\n" % len(body))
+            return self._send_whole(status, lines, body, keep_alive=keep_alive)
+        else:
+            chunked = request.version >= (1, 1)
+            keep_alive = keep_alive and chunked
+            if chunked:
+                lines.append(b"Transfer-Encoding: chunked\r\n")
+        if connection.complete:
+            return self._send_whole(status, lines, connection.take(), keep_alive=keep_alive)
+        return await self._stream(connection, lines, chunked=chunked, keep_alive=keep_alive)
+
+    def _head_bytes(self, status: int, lines: list[bytes], *, keep_alive: bool) -> bytes:
+        first = _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
+        if not keep_alive:
+            lines.append(b"Connection: close\r\n")
+        elif self._request.version < (1, 1):
+            lines.append(b"Connection: keep-alive\r\n")
+        return b"%b%b%b\r\n" % (first, b"".join(lines), self._fields)
+
+    def _send_whole(self, status: int, lines: list[bytes], body: bytes, *, keep_alive: bool) -> SentReply:
+        """Write head and body in one piece."""
+        transport = self._request.transport
+        if transport is not None:
+            transport.write(self._head_bytes(status, lines, keep_alive=keep_alive) + body)
+        return SentReply(status, keep_alive=keep_alive, body_bytes=len(body))
+
+    async def _stream(
+        self, connection: UpstreamConnection, lines: list[bytes], *, chunked: bool, keep_alive: bool
+    ) -> SentReply:
+        """Write the head, then the body as it comes, no faster than the client takes it."""
+        request = self._request
+        unregister = self._watch()
+        pending = self._head_bytes(connection.status, lines, keep_alive=keep_alive)
+        sent = 0
+        try:
+            while True:
+                if pending:
+                    self._write(pending)
+                    await request.writer.drain()
+                chunk = await connection.read()
+                if not chunk:
+                    break
+                sent += len(chunk)
+                pending = b"%x\r\n%b\r\n" % (len(chunk), chunk) if chunked else chunk
+        except UpstreamError:
+            # The status is out already: only a cut connection can tell the client that this is not all.
+            self._cut()
+            return SentReply(connection.status, keep_alive=False, body_bytes=sent)
+        finally:
+            unregister()
+        if chunked:
+            self._write(b"0\r\n\r\n")
+        return SentReply(connection.status, keep_alive=keep_alive, body_bytes=sent)
+
+    def _write(self, data: bytes) -> None:
+        transport = self._request.transport
+        if transport is None:
+            raise ConnectionResetError("the client has gone")
+        transport.write(data)
+
+    def _cut(self) -> None:
+        if self._request.transport is not None:
+            self._request.transport.abort()
+
+    async def _settle(self, pump: asyncio.Task[None]) -> None:
+        """End the pump. A connection whose request was not sent whole cannot carry another."""
+        if not pump.done():
+            pump.cancel()
+        await asyncio.wait({pump})
+        if (pump.cancelled() or pump.exception() is not None) and self._connection is not None:
+            self._connection.keep_alive = False
+
+    def _release(self) -> None:
+        if self._connection is not None and self._server is not None:
+            self._pool.release(self._connection, self._server)
+            self._connection = None

@@ -1,0 +1,187 @@
+"""The walk of one proxied request: route, credential, decision, upstream, answer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from gateway.errors import GatewayError, TargetRejected
+from gateway.identity.identity import CredentialKind
+from gateway.identity.live import LiveConnections
+from gateway.identity.resolver import Resolver
+from gateway.identity.verified import Verified
+from gateway.observability.metrics import Metrics
+from gateway.policy.decision import decide
+from gateway.policy.rules import Access, Rule, RuleTable
+from gateway.policy.target import Target
+from gateway.proxy.body import BodyTooLarge, BodyTooSlow, RequestBody
+from gateway.proxy.context import RequestContext
+from gateway.proxy.exchange import Exchange, Times
+from gateway.proxy.headers import ResponseHeaders
+from gateway.proxy.refused import Refused
+from gateway.proxy.request_head import RequestHeads
+from gateway.proxy.upstream import Upstreams
+from gateway.refusal import BAD_ORIGIN, BAD_UPGRADE, BODY_TOO_LARGE, BODY_TOO_SLOW, of_decision
+
+_ASKS_NOBODY = frozenset({Access.PUBLIC, Access.DENY})
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyLimits:
+    """What one request may cost, unless its route says otherwise."""
+
+    body_bytes: int
+    idle_seconds: float
+
+
+class ProxyHandler:
+    """Answers requests that are for upstreams."""
+
+    def __init__(
+        self,
+        *,
+        rules: RuleTable,
+        resolver: Resolver,
+        upstreams: Upstreams,
+        live: LiveConnections,
+        metrics: Metrics,
+        heads: RequestHeads,
+        limits: ProxyLimits,
+    ) -> None:
+        self._rules = rules
+        self._resolver = resolver
+        self._upstreams = upstreams
+        self._live = live
+        self._metrics = metrics
+        self._heads = heads
+        self._limits = limits
+        self._response_headers = ResponseHeaders(rules)
+
+    async def __call__(self, request: web.BaseRequest, context: RequestContext) -> web.StreamResponse:
+        """Answer one request. Raises Refused with what the client is told, or a GatewayError that says why not."""
+        target, client = context.target, context.client
+        if target is None or client is None:
+            raise TargetRejected("no_target")
+        rule = context.rule = self._rules.find(target, request.headers)
+        verified: Verified | None = None
+        if rule is not None and rule.access not in _ASKS_NOBODY:
+            verified = self._resolver.cached(request.headers, rule.credentials, target.host)
+            if verified is None:
+                verified = await self._resolve(request, rule, target)
+        context.verified = verified
+        context.decision = decision = decide(rule, verified.identity if verified else None, client.ip)
+        self._metrics.decisions[rule.name if rule else "", decision.outcome.value, decision.reason] += 1
+        if rule is None or not decision.allowed:
+            raise Refused(of_decision(decision))
+        return await self._forward(request, context, rule)
+
+    async def _resolve(self, request: web.BaseRequest, rule: Rule, target: Target) -> Verified | None:
+        counts = self._metrics.authentications
+        try:
+            verified = await self._resolver.resolve(request.headers, rule.credentials, target.host)
+        except GatewayError:
+            counts["any", "refused"] += 1
+            raise
+        if verified is not None:
+            counts[verified.kind.value, "accepted"] += 1
+        return verified
+
+    async def _forward(self, request: web.BaseRequest, context: RequestContext, rule: Rule) -> web.StreamResponse:
+        started = time.monotonic()
+        exchange = self._exchange(request, context, rule)
+        try:
+            return await exchange.run()
+        except BodyTooLarge as error:
+            raise Refused(BODY_TOO_LARGE, close=True) from error
+        except BodyTooSlow as error:
+            raise Refused(BODY_TOO_SLOW, close=True) from error
+        finally:
+            self._metrics.upstream_durations[context.upstream].observe(time.monotonic() - started)
+
+    def _exchange(self, request: web.BaseRequest, context: RequestContext, rule: Rule) -> Exchange:
+        target, client, verified = context.target, context.client, context.verified
+        if target is None or client is None:
+            raise TargetRejected("no_target")
+        pool = self._upstreams[rule.upstream]
+        context.upstream = pool.name
+        upgrade = "Upgrade" in request.headers and _wants_websocket(request, target, rule, verified)
+        limit = self._limits.body_bytes if rule.max_body_bytes is None else rule.max_body_bytes
+        try:
+            body = RequestBody(request, limit, self._limits.idle_seconds)
+        except BodyTooLarge as error:
+            raise Refused(BODY_TOO_LARGE, close=True) from error
+        if upgrade and body.present:
+            raise Refused(BAD_UPGRADE, close=True)
+        head = self._heads.build(
+            request,
+            rule,
+            target,
+            client,
+            verified,
+            framing=body.framing,
+            authority=pool.servers[0].authority,
+            request_id=context.request_id,
+            upgrade=upgrade,
+        )
+        times = Times(
+            rule.response_timeout_seconds or pool.response_seconds, rule.idle_timeout_seconds or pool.idle_seconds
+        )
+        reply_fields = b"X-Request-Id: %b\r\n" % context.request_id.encode()
+        return Exchange(
+            request,
+            pool,
+            self._response_headers,
+            head=head,
+            body=body,
+            times=times,
+            upgrade=upgrade,
+            reply_fields=reply_fields,
+            watch=self._watch(request, verified),
+        )
+
+    def _watch(self, request: web.BaseRequest, verified: Verified | None) -> Callable[[], Callable[[], None]]:
+        """Return what registers a long-lived answer with the revocations that must end it."""
+        if verified is None:
+            return lambda: _nothing
+
+        def close() -> None:
+            if request.transport is not None:
+                request.transport.abort()
+
+        return lambda: self._live.register(verified, close)
+
+
+def _nothing() -> None:
+    """Undo nothing: an answer without a credential cannot lose it."""
+
+
+def _wants_websocket(request: web.BaseRequest, target: Target, rule: Rule, verified: Verified | None) -> bool:
+    """Tell whether this is a WebSocket handshake that may pass. Raises Refused for any other upgrade."""
+    headers = request.headers
+    connection = {token.strip().lower() for value in headers.getall("Connection", ()) for token in value.split(",")}
+    upgrades = [value.strip().lower() for value in headers.getall("Upgrade")]
+    if "upgrade" not in connection:
+        return False
+    if upgrades != ["websocket"] or request.method != "GET" or not rule.websocket or request.version < (1, 1):
+        raise Refused(BAD_UPGRADE, close=True)
+    # A browser sends cookies with a WebSocket that any page opens: only Origin tells which page it was.
+    if verified is not None and verified.kind is CredentialKind.SESSION and not same_origin(request, target):
+        raise Refused(BAD_ORIGIN, close=True)
+    return True
+
+
+def same_origin(request: web.BaseRequest, target: Target) -> bool:
+    """Tell whether exactly one Origin is sent and names the request's own host and port."""
+    origins = request.headers.getall("Origin", ())
+    if len(origins) != 1:
+        return False
+    try:
+        parts = urlsplit(origins[0])
+        origin = (parts.hostname or "").rstrip("."), parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        return False
+    return origin == (target.host, target.port or {"http": 80, "https": 443}[target.scheme])

@@ -1,0 +1,32 @@
+"""A reply whose bytes were written to the transport already: aiohttp only keeps its connection's state by it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+
+
+class SentReply(web.StreamResponse):
+    """Says what was sent, for the access log, and whether the connection stays open."""
+
+    def __init__(self, status: int, *, keep_alive: bool, body_bytes: int) -> None:
+        super().__init__(status=status)
+        self._keep_alive = keep_alive
+        self._eof_sent = True
+        self.body_bytes = body_bytes
+
+    @property
+    def prepared(self) -> bool:
+        return True
+
+    @property
+    def body_length(self) -> int:
+        return self.body_bytes
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:  # noqa: ARG002
+        return None
+
+    async def write_eof(self, data: Any = b"") -> None:
+        """Nothing is left to write."""
