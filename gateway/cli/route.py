@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from ipaddress import ip_address
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 from multidict import CIMultiDict
@@ -25,6 +25,9 @@ from gateway.policy.rejection import REJECTIONS
 from gateway.policy.requirements import IPAddress
 from gateway.policy.rules import Rule
 from gateway.policy.target import Target, parse_url
+
+if TYPE_CHECKING:
+    from gateway.accounts.user import User
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -129,13 +132,13 @@ def _identity(
     kind = next((kind for kind in kinds if rule is None or kind in rule.credentials), CredentialKind.SESSION)
     if roles:
         return Identity("-", user, "", tuple(sorted(set(roles))), kind, _EPOCH), ""
-    found: Any = run(_find_user(settings, user))
+    found = run(_find_user(settings, user))
     if not found.is_active:
         return None, f"{found.username} is disabled: each of their credentials is refused"
     return Identity(found.id, found.username, found.email, found.roles, kind, _EPOCH, found.name), ""
 
 
-async def _find_user(settings: Settings, reference: str) -> Any:
+async def _find_user(settings: Settings, reference: str) -> User:
     from gateway.accounts.passwords import PasswordHasher
     from gateway.accounts.users import Users
     from gateway.clock import SystemClock
