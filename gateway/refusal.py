@@ -43,6 +43,18 @@ BAD_ORIGIN: Final = Problem(403, "bad_origin", "A WebSocket must be opened by a 
 BAD_VERSION: Final = Problem(505, "http_version_not_supported", "Only HTTP/1.1 and HTTP/1.0 are spoken here.")
 
 
+class Refused(GatewayError):
+    """A request that is answered with a problem instead of being passed on.
+
+    ``close`` says that the connection cannot be used for another request.
+    """
+
+    def __init__(self, problem: Problem, *, close: bool = False) -> None:
+        self.problem = problem
+        self.close = close
+        super().__init__(problem.code)
+
+
 def unauthenticated(kinds: Collection[CredentialKind], *, presented: bool = False) -> Problem:
     """Return the 401 with its challenge (RFC 6750 section 3)."""
     if presented:

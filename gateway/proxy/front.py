@@ -26,8 +26,7 @@ from gateway.policy.target import Target, parse_target
 from gateway.problem import Problem, problem_response
 from gateway.proxy.context import RequestContext
 from gateway.proxy.portal import Portal
-from gateway.proxy.refused import Refused
-from gateway.refusal import BAD_VERSION, INTERNAL, of_error
+from gateway.refusal import Refused, BAD_VERSION, INTERNAL, of_error
 
 ErrorPage = Callable[[Problem, str, web.BaseRequest], web.StreamResponse]
 Handler = Callable[[web.BaseRequest, RequestContext], Any]

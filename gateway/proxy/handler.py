@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -16,16 +15,16 @@ from gateway.identity.resolver import Resolver
 from gateway.identity.verified import Verified
 from gateway.observability.metrics import Metrics
 from gateway.policy.decision import decide
+from gateway.policy.origin import same_origin
 from gateway.policy.rules import Access, Rule, RuleTable
 from gateway.policy.target import Target
 from gateway.proxy.body import BodyTooLarge, BodyTooSlow, RequestBody
 from gateway.proxy.context import RequestContext
 from gateway.proxy.exchange import Exchange, Times
 from gateway.proxy.headers import ResponseHeaders
-from gateway.proxy.refused import Refused
 from gateway.proxy.request_head import RequestHeads
 from gateway.proxy.upstream import Upstreams
-from gateway.refusal import BAD_ORIGIN, BAD_UPGRADE, BODY_TOO_LARGE, BODY_TOO_SLOW, of_decision
+from gateway.refusal import Refused, BAD_ORIGIN, BAD_UPGRADE, BODY_TOO_LARGE, BODY_TOO_SLOW, of_decision
 
 _ASKS_NOBODY = frozenset({Access.PUBLIC, Access.DENY})
 
@@ -169,19 +168,6 @@ def _wants_websocket(request: web.BaseRequest, target: Target, rule: Rule, verif
     if upgrades != ["websocket"] or request.method != "GET" or not rule.websocket or request.version < (1, 1):
         raise Refused(BAD_UPGRADE, close=True)
     # A browser sends cookies with a WebSocket that any page opens: only Origin tells which page it was.
-    if verified is not None and verified.kind is CredentialKind.SESSION and not same_origin(request, target):
+    if verified is not None and verified.kind is CredentialKind.SESSION and not same_origin(headers, target):
         raise Refused(BAD_ORIGIN, close=True)
     return True
-
-
-def same_origin(request: web.BaseRequest, target: Target) -> bool:
-    """Tell whether exactly one Origin is sent and names the request's own host and port."""
-    origins = request.headers.getall("Origin", ())
-    if len(origins) != 1:
-        return False
-    try:
-        parts = urlsplit(origins[0])
-        origin = (parts.hostname or "").rstrip("."), parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-    except ValueError:
-        return False
-    return origin == (target.host, target.port or {"http": 80, "https": 443}[target.scheme])

@@ -14,7 +14,7 @@ from aiohttp.streams import StreamReader
 from gateway.policy.target import Target
 from gateway.problem import Problem
 from gateway.proxy.context import RequestContext
-from gateway.proxy.refused import Refused
+from gateway.refusal import Refused
 
 # On every host, whatever its routes say.
 RESERVED: Final = "/.gateway"

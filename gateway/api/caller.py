@@ -1,0 +1,84 @@
+"""Who calls the API: by access token, API token or the portal's session."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aiohttp import web
+
+from gateway.accounts.user import User
+from gateway.accounts.users import Users
+from gateway.errors import CredentialRejected, NotFound
+from gateway.identity.identity import CredentialKind, Identity
+from gateway.identity.resolver import Resolver
+from gateway.identity.verified import Verified
+from gateway.problem import Problem
+from gateway.refusal import Refused
+
+_KINDS: Final = frozenset({CredentialKind.SESSION, CredentialKind.BEARER, CredentialKind.API_TOKEN})
+_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+# What a token that is limited by scopes needs for this API.
+SCOPE: Final = "gateway"
+
+
+NOT_ALLOWED: Final = Problem(403, "forbidden", "This takes the role admin, or is another person's.")
+CROSS_SITE: Final = Problem(403, "cross_site", "A page of another site cannot do this with your session.")
+LACKS_SCOPE: Final = Problem(403, "insufficient_scope", f"The token needs the scope {SCOPE!r} for this API.")
+
+
+class Callers:
+    """Resolves callers and what they may do."""
+
+    def __init__(self, resolver: Resolver, users: Users, public_host: str, public_origin: str) -> None:
+        self._resolver = resolver
+        self._users = users
+        self._host = public_host
+        self._origin = public_origin
+
+    async def verified(self, request: web.Request) -> Verified:
+        """Return who calls. Raises CredentialRejected without a credential, Refused for a forged or too narrow one."""
+        verified = await self._resolver.resolve(request.headers, _KINDS, self._host)
+        if verified is None:
+            raise CredentialRejected("absent")
+        if verified.kind is CredentialKind.SESSION and request.method not in _SAFE:
+            self._refuse_cross_site(request)
+        scopes = verified.identity.scopes
+        if scopes is not None and SCOPE not in scopes:
+            raise Refused(LACKS_SCOPE)
+        return verified
+
+    async def identity(self, request: web.Request) -> Identity:
+        """Return who calls. Raises as ``verified`` does."""
+        return (await self.verified(request)).identity
+
+    async def admin(self, request: web.Request) -> Identity:
+        """Return the administrator who calls. Raises Refused for anybody else."""
+        identity = await self.identity(request)
+        if not identity.is_admin:
+            raise Refused(NOT_ALLOWED)
+        return identity
+
+    async def owner_of(self, request: web.Request, reference: str) -> tuple[Identity, User]:
+        """Return who calls, and the user they name: themselves, or anyone for an administrator.
+
+        Raises Refused for another person's account, whether or not it exists.
+        """
+        identity = await self.identity(request)
+        if reference in {"me", identity.user_id, identity.username}:
+            reference = identity.user_id
+        elif not identity.is_admin:
+            raise Refused(NOT_ALLOWED)
+        user = await self._users.find(reference)
+        if user is None:
+            raise NotFound("no such user")
+        return identity, user
+
+    def _refuse_cross_site(self, request: web.Request) -> None:
+        """Hold off other sites' forms and scripts: a browser says where a request comes from."""
+        origin = request.headers.get("Origin")
+        site = request.headers.get("Sec-Fetch-Site")
+        if origin is not None:
+            if origin != self._origin:
+                raise Refused(CROSS_SITE)
+        elif site not in {None, "same-origin", "none"}:
+            raise Refused(CROSS_SITE)

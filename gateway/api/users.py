@@ -1,0 +1,134 @@
+"""Users over JSON: registration, one's own account, and everybody's for administrators."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from aiohttp import web
+
+from gateway.accounts.user import ADMIN, User
+from gateway.accounts.users import Changes, Users
+from gateway.api.caller import NOT_ALLOWED, Callers
+from gateway.api.fields import Fields, read_fields
+from gateway.api.login import tokens_and_user
+from gateway.api.reply import reply
+from gateway.errors import CredentialRejected, FieldError, InvalidInput
+from gateway.identity.identity import Identity
+from gateway.refusal import Refused
+from gateway.tokens.refresh import RefreshTokens
+
+_MOST_ON_A_PAGE: Final = 200
+_ADMIN_ONLY: Final = ("roles", "is_active", "is_verified", "is_admin")
+
+
+class UsersApi:
+    """``/api/v1/users/...``."""
+
+    def __init__(
+        self, callers: Callers, users: Users, refresh_tokens: RefreshTokens, *, registration_open: bool
+    ) -> None:
+        self._callers = callers
+        self._users = users
+        self._refresh_tokens = refresh_tokens
+        self._registration_open = registration_open
+
+    def routes(self, prefix: str) -> list[web.RouteDef]:
+        users = f"{prefix}/api/v1/users"
+        return [
+            web.post(f"{users}/register", self.register),
+            web.get(f"{users}/roles", self.roles),
+            web.post(f"{users}/", self.create),
+            web.get(f"{users}/", self.page),
+            web.get(f"{users}/{{user}}", self.show),
+            web.put(f"{users}/{{user}}", self.update),
+            web.delete(f"{users}/{{user}}", self.delete),
+            web.put(f"{users}/{{user}}/verify", self.verify),
+        ]
+
+    async def register(self, request: web.Request) -> web.Response:
+        """Make an account and sign it in."""
+        user = await self._created(request)
+        pair = await self._refresh_tokens.start_family(user.id)
+        return reply(tokens_and_user(pair, user), 201)
+
+    async def create(self, request: web.Request) -> web.Response:
+        return reply((await self._created(request)).document(), 201)
+
+    async def roles(self, request: web.Request) -> web.Response:
+        await self._callers.identity(request)
+        return reply(await self._users.roles())
+
+    async def page(self, request: web.Request) -> web.Response:
+        await self._callers.admin(request)
+        limit = _number(request, "limit", 50, _MOST_ON_A_PAGE)
+        offset = _number(request, "offset", 0, 10**9)
+        found = await self._users.page(limit=limit, offset=offset, search=request.query.get("search", "")[:200])
+        items = [user.document() for user in found.items]
+        return reply({"items": items, "total": found.total, "limit": limit, "offset": offset})
+
+    async def show(self, request: web.Request) -> web.Response:
+        _, user = await self._named(request)
+        return reply(user.document())
+
+    async def update(self, request: web.Request) -> web.Response:
+        """Change any of username, email, name, password; an administrator also roles and the flags."""
+        identity, user = await self._named(request)
+        fields = await read_fields(request)
+        changes = _changes(fields, user)
+        if not identity.is_admin and any(name in fields for name in _ADMIN_ONLY):
+            raise Refused(NOT_ALLOWED)
+        return reply((await self._users.change(user.id, changes)).document())
+
+    async def delete(self, request: web.Request) -> web.Response:
+        _, user = await self._named(request)
+        await self._users.delete(user.id)
+        return web.Response(status=204)
+
+    async def verify(self, request: web.Request) -> web.Response:
+        """Mark an account's e-mail address as verified."""
+        await self._callers.admin(request)
+        user = await self._users.get(request.match_info["user"])
+        return reply((await self._users.change(user.id, Changes(is_verified=True))).document())
+
+    async def _named(self, request: web.Request) -> tuple[Identity, User]:
+        return await self._callers.owner_of(request, request.match_info["user"])
+
+    async def _created(self, request: web.Request) -> User:
+        roles_allowed = False
+        if not self._registration_open:
+            await self._callers.admin(request)
+            roles_allowed = True
+        fields = await read_fields(request)
+        username, email, password = fields.text("username"), fields.text("email"), fields.text("password")
+        name = fields.text("name", required=False)
+        roles = fields.texts("roles")
+        fields.done()
+        if roles is not None and not roles_allowed:
+            # Open registration gives nobody a choice of roles; an administrator may still make such an account here.
+            await self._require_admin(request)
+        return await self._users.create(username, email, password, name=name, roles=roles)
+
+    async def _require_admin(self, request: web.Request) -> None:
+        try:
+            await self._callers.admin(request)
+        except CredentialRejected as error:
+            raise Refused(NOT_ALLOWED) from error
+
+
+def _changes(fields: Fields, user: User) -> Changes:
+    texts = {name: fields.text(name) if name in fields else None for name in ("username", "email", "name", "password")}
+    flags = {name: fields.flag(name) for name in ("is_active", "is_verified")}
+    roles, is_admin = fields.texts("roles"), fields.flag("is_admin")
+    fields.done()
+    if is_admin is not None:
+        kept = {role for role in (user.roles if roles is None else roles) if role != ADMIN}
+        roles = sorted(kept | {ADMIN} if is_admin else kept)
+    values: dict[str, Any] = {**texts, **flags, "roles": roles}
+    return Changes(**values)
+
+
+def _number(request: web.Request, name: str, default: int, most: int) -> int:
+    text = request.query.get(name, str(default))
+    if not text.isascii() or not text.isdigit() or len(text) > 10 or not 0 <= int(text) <= most:  # noqa: PLR2004
+        raise InvalidInput([FieldError(name, f"must be a whole number from 0 to {most}")])
+    return int(text)
