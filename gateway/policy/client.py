@@ -15,6 +15,7 @@ from gateway.policy.requirements import IPAddress
 from gateway.policy.rules import Headers
 
 _CACHE_SIZE: Final = 4096
+_LONGEST_HOP: Final = 64  # an IPv6 address with zone and port; what is kept must not be long
 # Traefik writes the WebSocket schemes for upgrades.
 _SCHEMES: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 
@@ -34,13 +35,20 @@ class ClientAddress(NamedTuple):
     trusted: bool
 
 
+class _Hop(NamedTuple):
+    ip: IPAddress
+    text: str
+    trusted: bool
+
+
 class TrustedProxies:
     """The peers whose forwarding fields count."""
 
     def __init__(self, cidrs: Iterable[str] = ()) -> None:
         self._networks = tuple(ip_network(cidr) for cidr in cidrs)
-        # Peers seen before; bounded by emptying.
+        # Seen before; bounded by emptying.
         self._peers: dict[str | None, ClientAddress] = {}
+        self._hops: dict[str, _Hop] = {}
 
     def client_of(self, peer: str | None, headers: Headers) -> ClientAddress:
         """Tell who the client is. ``peer`` is the socket's remote address, None or empty for a unix socket.
@@ -70,19 +78,32 @@ class TrustedProxies:
         return any(ip in network for network in self._networks)
 
     def _through_proxy(self, peer: ClientAddress, headers: Headers) -> ClientAddress:
-        hops = _members(headers.getall("X-Forwarded-For", ()))
         ip, chain = peer.ip, [*peer.chain]
-        for hop in reversed(hops):
-            ip = _address(_without_port(hop), "bad_forwarded_for")
-            chain.append(str(ip))
-            if not self._contains(ip):
+        for text in reversed(_members(headers.getall("X-Forwarded-For", ()))):
+            hop = self._hops.get(text) or self._read_hop(text)
+            ip = hop.ip
+            chain.append(hop.text)
+            if not hop.trusted:
                 break
         chain.reverse()
         return ClientAddress(chain[0], ip, _scheme(headers), _host(headers), tuple(chain), trusted=True)
 
+    def _read_hop(self, text: str) -> _Hop:
+        if len(text) > _LONGEST_HOP:
+            raise TargetRejected("bad_forwarded_for")
+        ip = _address(_without_port(text), "bad_forwarded_for")
+        hop = _Hop(ip, str(ip), self._contains(ip))
+        if len(self._hops) >= _CACHE_SIZE:
+            self._hops.clear()
+        self._hops[text] = hop
+        return hop
+
 
 def _members(values: Sequence[str]) -> list[str]:
     """Return the members of a list field over all its lines (RFC 9110 section 5.6.1)."""
+    if len(values) == 1 and "," not in values[0]:
+        member = values[0].strip(" \t")
+        return [member] if member else []
     members = [member.strip(" \t") for value in values for member in value.split(",")]
     return [member for member in members if member]
 

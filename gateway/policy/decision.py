@@ -58,19 +58,27 @@ class Decision(NamedTuple):
         return _DETAILS[self.reason] if self.unmet is None else f"the route requires {phrase(self.unmet)}"
 
 
+# Looked up once: a class attribute and NamedTuple's own __new__ cost more than all the rest of a decision.
+_PUBLIC: Final = Access.PUBLIC
+_REQUIRED: Final = Access.REQUIRED
+_DENY: Final = Access.DENY
+_ALLOW: Final = Outcome.ALLOW
+_new: Final = tuple.__new__
+
+
 def decide(rule: Rule | None, identity: Identity | None, client_ip: IPAddress | None) -> Decision:
     """Judge a request by the route that it matched. Pure and total: it raises nothing."""
     if rule is None:
         return Decision(Outcome.UNKNOWN, None, "no_route")
     access = rule.access
-    if access is Access.DENY:
+    if access is _DENY:
         return Decision(Outcome.FORBID, rule, "denied")
-    if access is Access.PUBLIC:
+    if access is _PUBLIC:
         identity = None
-    elif identity is not None and identity.kind not in rule.credentials:
+    elif identity is not None and identity.kind not in rule.kinds:
         # The caller should not have looked at this kind here; it counts for nothing either way.
         identity = None
-    if access is Access.REQUIRED and identity is None:
+    if access is _REQUIRED and identity is None:
         return Decision(Outcome.LOGIN, rule, ANONYMOUS)
     requirement = rule.requirement
     if requirement is not None:
@@ -78,10 +86,5 @@ def decide(rule: Rule | None, identity: Identity | None, client_ip: IPAddress | 
         if reason is not None:
             outcome = Outcome.LOGIN if reason == ANONYMOUS else Outcome.FORBID
             return Decision(outcome, rule, reason, unmet_part(requirement, identity, client_ip))
-    return Decision(Outcome.ALLOW, rule, _grounds(access, identity))
-
-
-def _grounds(access: Access, identity: Identity | None) -> str:
-    if access is Access.PUBLIC:
-        return "public"
-    return "optional" if identity is None else "authenticated"
+    grounds = "authenticated" if identity is not None else "public" if access is _PUBLIC else "optional"
+    return _new(Decision, (_ALLOW, rule, grounds, None))

@@ -82,6 +82,8 @@ def test_client_is_the_first_stranger_from_the_right(
         "192.0.2.7; 10.0.0.2",
         "192.0.2.7 10.0.0.2",
         "localhost",
+        "192.0.2.7:" + "0" * 100,
+        "fe80::1%" + "a" * 100,
     ],
 )
 def test_address_that_cannot_be_read_is_refused(line: str) -> None:
@@ -141,3 +143,10 @@ def test_peers_seen_before_stay_bounded() -> None:
     for number in range(5000):
         proxies.client_of(f"192.0.{number // 250}.{number % 250}", headers())
     assert len(proxies._peers) <= 4096
+
+
+def test_hops_seen_before_stay_bounded() -> None:
+    proxies = TrustedProxies(["10.0.0.0/8"])
+    for number in range(5000):
+        proxies.client_of("10.0.0.1", headers(("X-Forwarded-For", f"192.0.{number // 250}.{number % 250}")))
+    assert len(proxies._hops) <= 4096
