@@ -1,0 +1,174 @@
+"""The login page: a name, a password, and back to where the person was going."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import web
+
+from gateway.accounts.login import PasswordLogin
+from gateway.accounts.sessions import Login
+from gateway.accounts.user import User
+from gateway.clock import Clock
+from gateway.errors import FieldError, LoginRefused, Overloaded, TooManyAttempts
+from gateway.policy.challenge import challenge_header
+from gateway.web.csrf import FIELD, Csrf
+from gateway.web.form import read_form
+from gateway.web.frame import Frame
+from gateway.web.handover import Onward, read_challenge
+from gateway.web.pages import Pages, redirect, wait
+from gateway.web.return_to import Destination, Place, ReturnTo
+from gateway.web.session_storage import begin_session, browser_session
+from gateway.web.visit import Visits
+
+FORM: Final = "login"
+_LONGEST_NAME_SHOWN: Final = 400
+
+_EXPIRED: Final = FieldError("", "This page was open for too long. Nothing is wrong: please sign in again.")
+_WORDS: Final[Mapping[str, FieldError]] = {
+    "bad_credentials": FieldError("password", "That name and password do not belong together. Please try again."),
+    "inactive": FieldError("", "This account has been disabled. Ask the person who runs this site."),
+    "unverified": FieldError("", "This account's e-mail address has not been confirmed yet."),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why the form is shown again."""
+
+    status: int
+    errors: Sequence[FieldError]
+    headers: Mapping[str, str]
+
+
+class LoginPage:
+    """GET shows the form, or sends a browser that is signed in onward; POST signs in."""
+
+    def __init__(
+        self,
+        *,
+        frame: Frame,
+        pages: Pages,
+        csrf: Csrf,
+        password_login: PasswordLogin,
+        onward: Onward,
+        return_to: ReturnTo,
+        visits: Visits,
+        clock: Clock,
+    ) -> None:
+        self._frame = frame
+        self._pages = pages
+        self._csrf = csrf
+        self._password_login = password_login
+        self._onward = onward
+        self._return_to = return_to
+        self._visits = visits
+        self._clock = clock
+        self.path = pages.path("login")
+
+    def routes(self) -> list[web.RouteDef]:
+        return [web.get(self.path, self._frame(self.show)), web.post(self.path, self._frame(self.submit))]
+
+    async def show(self, request: web.Request) -> web.Response:
+        destination = self._return_to.read(request.query.get("rd"))
+        owner = (await browser_session(request)).owner
+        if owner is None:
+            return self._form(request, destination)
+        challenge = read_challenge(request.query.get("handover"))
+        url = await self._onward.url(owner, destination, challenge)
+        if url == self.path:  # there is nothing to go on to
+            return self._pages.render("signed_in", username=owner.username, logout_url=self._pages.path("logout"))
+        return redirect(url, status=302)
+
+    async def submit(self, request: web.Request) -> web.Response:
+        destination = self._return_to.read(request.query.get("rd"))
+        fields = await read_form(request)
+        visit = self._visits.of(request)
+        name = fields.get("username", "")
+        if not self._csrf.came_from_us(request, visit.host, FORM, fields.get(FIELD, "")):
+            return self._form(request, destination, name, fields, Refusal(403, [_EXPIRED], {}))
+        password = fields.get("password", "")
+        if missing := _missing(name, password):
+            return self._form(request, destination, name, fields, Refusal(400, missing, {}))
+        try:
+            user = await self._password_login.authenticate(name, password, visit.address)
+        except (LoginRefused, Overloaded) as error:
+            return self._form(request, destination, name, fields, refusal(error))
+        await self._begin(request, user, remembered="remember" in fields)
+        return redirect(self._after_login(request, destination))
+
+    async def _begin(self, request: web.Request, user: User, *, remembered: bool) -> None:
+        visit = self._visits.of(request)
+        login = Login(
+            account_id=user.id,
+            host=visit.host,
+            authenticated_at=self._clock.now(),
+            remembered=remembered,
+            address=visit.address,
+            user_agent=visit.user_agent,
+        )
+        await begin_session(request, login)
+
+    def _after_login(self, request: web.Request, destination: Destination | None) -> str:
+        challenge = request.query.get("handover")
+        if destination is not None and destination.place is Place.HOST and read_challenge(challenge):
+            # The session's row is made when this answer is sent; the page itself then knows the browser.
+            return self._pages.path("login", destination, handover=challenge or "")
+        return self._onward.first_step(destination)
+
+    def _form(
+        self,
+        request: web.Request,
+        destination: Destination | None,
+        name: str = "",
+        fields: Mapping[str, str] | None = None,
+        refused: Refusal | None = None,
+    ) -> web.Response:
+        challenge = request.query.get("handover")
+        more = {"handover": challenge} if challenge and read_challenge(challenge) else {}
+        token = self._csrf.before_login(request, FORM)
+        response = self._pages.render(
+            "login",
+            status=refused.status if refused else 200,
+            leads_to=destination,
+            action=self._pages.path("login", destination, **more),
+            register_url=self._pages.path("register", destination),
+            going_to=_going_to(destination),
+            csrf_token=token.token,
+            username=name[:_LONGEST_NAME_SHOWN],
+            remember="remember" in (fields or {}),
+            errors=refused.errors if refused else (),
+        )
+        response.headers.update(refused.headers if refused else {})
+        self._csrf.attach(response, token)
+        return response
+
+
+def refusal(error: LoginRefused | Overloaded) -> Refusal:
+    """Return the words and the status for a login that did not work."""
+    if isinstance(error, Overloaded | TooManyAttempts):
+        retry = {"Retry-After": str(error.retry_after_seconds)}
+        if isinstance(error, Overloaded):
+            busy = FieldError("", "Many people are signing in right now. Please try again in a few seconds.")
+            return Refusal(503, [busy], retry)
+        later = f"Too many tries did not work. Please wait {wait(error.retry_after_seconds)}, then try again."
+        return Refusal(429, [FieldError("", later)], retry)
+    words = _WORDS.get(error.reason, _WORDS["bad_credentials"])
+    if error.reason in {"inactive", "unverified"}:
+        return Refusal(403, [words], {})
+    return Refusal(401, [words], {"WWW-Authenticate": challenge_header(())})
+
+
+def _missing(name: str, password: str) -> list[FieldError]:
+    errors = []
+    if not name.strip():
+        errors.append(FieldError("username", "Enter your username or e-mail address."))
+    if not password:
+        errors.append(FieldError("password", "Enter your password."))
+    return errors
+
+
+def _going_to(destination: Destination | None) -> str:
+    return "" if destination is None or destination.place is Place.PORTAL else destination.host

@@ -1,0 +1,138 @@
+"""The page where people make an account for themselves, while ``registration.enabled``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from aiohttp import web
+
+from gateway.accounts.sessions import Login
+from gateway.accounts.user import User
+from gateway.accounts.users import Users
+from gateway.clock import Clock
+from gateway.config.settings import Registration
+from gateway.errors import FieldError, InvalidInput, Overloaded
+from gateway.problem import Problem
+from gateway.web.csrf import FIELD, Csrf
+from gateway.web.form import read_form
+from gateway.web.frame import Frame
+from gateway.web.handover import Onward
+from gateway.web.login import refusal
+from gateway.web.pages import Pages, redirect
+from gateway.web.return_to import Destination, ReturnTo
+from gateway.web.session_storage import begin_session, browser_session
+from gateway.web.visit import Visits
+
+FORM: Final = "register"
+_LONGEST_SHOWN: Final = 400
+_CLOSED: Final = Problem(403, "registration_closed", "Only administrators make accounts here.")
+_EXPIRED: Final = FieldError("", "This page was open for too long. Nothing is wrong: please send it again.")
+_LABELS: Final[Mapping[str, str]] = {"username": "The username", "email": "This", "password": "The password"}
+
+
+class RegisterPage:
+    """GET shows the form; POST makes the account and signs it in."""
+
+    def __init__(
+        self,
+        *,
+        frame: Frame,
+        pages: Pages,
+        csrf: Csrf,
+        users: Users,
+        registration: Registration,
+        onward: Onward,
+        return_to: ReturnTo,
+        visits: Visits,
+        clock: Clock,
+    ) -> None:
+        self._frame = frame
+        self._pages = pages
+        self._csrf = csrf
+        self._users = users
+        self._registration = registration
+        self._onward = onward
+        self._return_to = return_to
+        self._visits = visits
+        self._clock = clock
+        self.path = pages.path("register")
+
+    def routes(self) -> list[web.RouteDef]:
+        return [web.get(self.path, self._frame(self.show)), web.post(self.path, self._frame(self.submit))]
+
+    async def show(self, request: web.Request) -> web.Response:
+        if not self._registration.enabled:
+            return self._frame.problem(request, _CLOSED)
+        destination = self._return_to.read(request.query.get("rd"))
+        if (await browser_session(request)).owner is not None:
+            return redirect(self._pages.path("login", destination), status=302)
+        return self._form(request, destination, {})
+
+    async def submit(self, request: web.Request) -> web.Response:
+        if not self._registration.enabled:
+            return self._frame.problem(request, _CLOSED)
+        destination = self._return_to.read(request.query.get("rd"))
+        fields = await read_form(request)
+        host = self._visits.of(request).host
+        if not self._csrf.came_from_us(request, host, FORM, fields.get(FIELD, "")):
+            return self._form(request, destination, fields, 403, [_EXPIRED])
+        try:
+            user = await self._users.create(
+                fields.get("username", "").strip(), fields.get("email", "").strip(), fields.get("password", "")
+            )
+        except InvalidInput as error:
+            return self._form(request, destination, fields, 400, [in_words(each) for each in error.errors])
+        except Overloaded as error:
+            busy = refusal(error)
+            response = self._form(request, destination, fields, busy.status, busy.errors)
+            response.headers.update(busy.headers)
+            return response
+        if self._registration.require_verified_email and not user.is_verified:
+            login_url = self._pages.path("login", destination)
+            return self._pages.render("registered", email=user.email, login_url=login_url)
+        await self._sign_in(request, user)
+        return redirect(self._onward.first_step(destination))
+
+    async def _sign_in(self, request: web.Request, user: User) -> None:
+        visit = self._visits.of(request)
+        login = Login(
+            account_id=user.id,
+            host=visit.host,
+            authenticated_at=self._clock.now(),
+            address=visit.address,
+            user_agent=visit.user_agent,
+        )
+        await begin_session(request, login)
+        await self._users.logged_in(user.id)
+
+    def _form(
+        self,
+        request: web.Request,
+        destination: Destination | None,
+        fields: Mapping[str, str],
+        status: int = 200,
+        errors: Sequence[FieldError] = (),
+    ) -> web.Response:
+        token = self._csrf.before_login(request, FORM)
+        response = self._pages.render(
+            "register",
+            status=status,
+            leads_to=destination,
+            action=self._pages.path("register", destination),
+            login_url=self._pages.path("login", destination),
+            csrf_token=token.token,
+            username=fields.get("username", "")[:_LONGEST_SHOWN],
+            email=fields.get("email", "")[:_LONGEST_SHOWN],
+            errors=errors,
+        )
+        self._csrf.attach(response, token)
+        return response
+
+
+def in_words(error: FieldError) -> FieldError:
+    """Make a sentence of what the account's rules say about a field."""
+    subject = _LABELS.get(error.field, "This")
+    if error.detail == "is taken":
+        subject = {"email": "This e-mail address", "username": "This username"}.get(error.field, subject)
+    return FieldError(error.field, f"{subject} {error.detail}.")

@@ -1,0 +1,102 @@
+"""The pages put together: from what the program already has to routes for the portal's application."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+from gateway.accounts.login import PasswordLogin
+from gateway.accounts.sessions import Sessions
+from gateway.accounts.users import Users
+from gateway.clock import Clock
+from gateway.config.settings import Settings
+from gateway.policy.client import TrustedProxies
+from gateway.policy.rules import Access, RuleTable
+from gateway.policy.target import parse_url
+from gateway.tokens.master_key import MasterKey
+from gateway.web.cookies import Cookies
+from gateway.web.csrf import Csrf
+from gateway.web.frame import Frame
+from gateway.web.handover import HandOver, Onward
+from gateway.web.login import LoginPage
+from gateway.web.logout import LogoutPage
+from gateway.web.pages import Pages
+from gateway.web.register import RegisterPage
+from gateway.web.return_to import ReturnTo
+from gateway.web.session_storage import SessionStorage
+from gateway.web.visit import RequestId, Visits
+
+CSRF_PURPOSE: Final = "form tokens"
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Every page's route, and the pages themselves, which draw errors for the proxy, too."""
+
+    routes: list[web.RouteDef]
+    pages: Pages
+
+
+def build_site(
+    *,
+    settings: Settings,
+    rules: RuleTable,
+    proxies: TrustedProxies,
+    sessions: Sessions,
+    users: Users,
+    password_login: PasswordLogin,
+    master_key: MasterKey,
+    clock: Clock,
+    request_id: RequestId,
+) -> Site:
+    """Build the pages. ``request_id`` tells the reference of a request."""
+    visits = Visits(proxies)
+    return_to = ReturnTo(settings.server, rules.hosts, settings.login.return_origins)
+    pages = Pages(settings, visits, return_to)
+    cookies = Cookies.named(secure=settings.server.secure)
+    frame = Frame(pages, SessionStorage(sessions, cookies.session, visits, clock), request_id)
+    csrf = Csrf(master_key.derive(CSRF_PURPOSE), cookies.form)
+    onward = Onward(sessions, home(settings, rules, pages))
+    login = LoginPage(
+        frame=frame,
+        pages=pages,
+        csrf=csrf,
+        password_login=password_login,
+        onward=onward,
+        return_to=return_to,
+        visits=visits,
+        clock=clock,
+    )
+    register = RegisterPage(
+        frame=frame,
+        pages=pages,
+        csrf=csrf,
+        users=users,
+        registration=settings.registration,
+        onward=onward,
+        return_to=return_to,
+        visits=visits,
+        clock=clock,
+    )
+    logout = LogoutPage(frame=frame, pages=pages, csrf=csrf, cookies=cookies, return_to=return_to, visits=visits)
+    hand_over = HandOver(
+        frame=frame,
+        pages=pages,
+        sessions=sessions,
+        cookies=cookies,
+        return_to=return_to,
+        visits=visits,
+        clock=clock,
+    )
+    routes = [route for part in (login, register, logout, hand_over) for route in part.routes()]
+    return Site(routes, pages)
+
+
+def home(settings: Settings, rules: RuleTable, pages: Pages) -> str:
+    """Return where a login leads that was going nowhere: the portal host's front page, when a route serves it."""
+    front_page = parse_url("GET", f"{settings.server.public_origin}/")
+    rule = rules.find(front_page, CIMultiDict())
+    return pages.path("login") if rule is None or rule.access is Access.DENY else "/"
