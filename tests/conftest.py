@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
 
+from gateway.config.load import load_settings
+from gateway.config.settings import Settings
 from gateway.storage.database import Database
 from gateway.storage.embedded import EmbeddedPostgres
 from gateway.storage.migrations import migrate
@@ -82,6 +85,18 @@ async def database(dsn_args: dict[str, Any]) -> AsyncIterator[Database]:
     opened = await Database.connect(dsn_args, pool_size=4)
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+def settings_for(tmp_path: Path) -> Callable[..., Settings]:
+    """Give settings from YAML (without its version line) and variables of the environment."""
+
+    def read(yaml: str = "", **environ: str) -> Settings:
+        path = tmp_path / "gateway.yaml"
+        path.write_text(f"version: 1\n{yaml}", encoding="utf-8")
+        return load_settings(path, environ).settings
+
+    return read
 
 
 @pytest.fixture

@@ -132,7 +132,7 @@ class EventFeed:
                 await self._read_until_it_breaks()
             except StorageError as error:
                 _log.warning("the event feed has no database: %s (%r)", error, error.__cause__)
-            except Exception:  # noqa: BLE001 - whatever failed, nothing is trusted and reading goes on
+            except Exception:  # whatever failed, nothing is trusted and reading goes on
                 _log.exception("the event feed starts over")
                 self._distrust(self._polls_started + 1)
             pause = _FIRST_RETRY_SECONDS if self._polls_started > before + 1 else pause

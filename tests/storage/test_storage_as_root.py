@@ -25,7 +25,12 @@ def uid_of(pid: int | None) -> int:
 async def test_the_server_runs_unprivileged_below_a_closed_directory(data_dir: Path) -> None:
     data_dir.chmod(0o700)
     embedded = EmbeddedPostgres(data_dir, durable=False)
-    await embedded.start()
+    groups = os.getgroups()
+    os.setgroups([0, 12345])
+    try:
+        await embedded.start()
+    finally:
+        os.setgroups(groups)
     assert uid_of(embedded.pid) == (data_dir / "postgres/data").stat().st_uid != 0
     status = Path(f"/proc/{embedded.pid}/status").read_text()
     assert "CapEff:\t0000000000000000" in status

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
@@ -82,6 +86,38 @@ async def test_a_slow_statement_ends_in_time_and_its_connection_is_replaced(dsn_
                 await connection.execute("select pg_sleep(30)")
         assert await database.fetchval("select 1") == 1
     await database.close()
+
+
+async def test_a_server_that_hangs_does_not_hang_its_callers(dsn_args: dict[str, Any]) -> None:
+    database = await Database.connect({**dsn_args, "command_timeout": 0.1}, pool_size=1)
+    async with hanging(database), asyncio.timeout(1):
+        with pytest.raises(StorageUnavailable):
+            await database.fetchval("select 1")
+        assert await database.fetchval("select 1") == 1
+    await database.close()
+
+
+async def test_a_cancelled_caller_does_not_wait_for_a_server_that_hangs(dsn_args: dict[str, Any]) -> None:
+    database = await Database.connect(dsn_args, pool_size=1)
+    async with hanging(database), asyncio.timeout(1):
+        task = asyncio.create_task(database.fetchval("select 1"))
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert await database.fetchval("select 1") == 1
+    await database.close()
+
+
+@asynccontextmanager
+async def hanging(database: Database) -> AsyncIterator[None]:
+    """Stop the process behind the pool's one connection for the while."""
+    backend = await database.fetchval("select pg_backend_pid()")
+    os.kill(backend, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(backend, signal.SIGCONT)
 
 
 async def test_a_cancelled_statement_does_not_keep_its_connection(dsn_args: dict[str, Any]) -> None:
