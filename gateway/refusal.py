@@ -38,6 +38,10 @@ BAD_GATEWAY: Final = Problem(502, "bad_gateway", "The application behind the gat
 GATEWAY_TIMEOUT: Final = Problem(504, "gateway_timeout", "The application behind the gateway did not answer in time.")
 BODY_TOO_LARGE: Final = Problem(413, "body_too_large", "The request's body is larger than is allowed here.")
 BODY_TOO_SLOW: Final = Problem(408, "body_too_slow", "The request's body did not arrive in time.")
+HEADER_TOO_LARGE: Final = Problem(
+    431, "header_too_large", "The request's header fields are larger than is allowed here."
+)
+MALFORMED: Final = Problem(400, "malformed_request", "The request is not well-formed HTTP/1.1.")
 BAD_UPGRADE: Final = Problem(400, "bad_upgrade", "Only WebSocket connections can be upgraded here.")
 BAD_ORIGIN: Final = Problem(403, "bad_origin", "A WebSocket must be opened by a page of the same host.")
 BAD_VERSION: Final = Problem(505, "http_version_not_supported", "Only HTTP/1.1 and HTTP/1.0 are spoken here.")

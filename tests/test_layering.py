@@ -29,7 +29,9 @@ LEVELS = {
     "gateway.authz": 7,
     "gateway.api": 7,
     "gateway.web": 7,
+    "gateway.housekeeping": 7,
     "gateway.app": 8,
+    "gateway.serving": 8,
     "gateway.demo": 8,
     "gateway.cli": 9,
 }

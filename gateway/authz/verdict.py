@@ -47,10 +47,10 @@ class Judge:
                 if verified is None:
                     verified = await self._resolver.resolve(headers, rule.credentials, target.host)
             except CredentialRejected as error:
-                return self._counted(Decision(Outcome.LOGIN, rule, error.reason, "the credential is not valid"), None)
+                return self._counted(Decision(Outcome.LOGIN, rule, error.reason, None), None)
         decision = decide(rule, verified.identity if verified else None, client.ip)
         if decision.allowed and verified is not None and _foreign_websocket(target, headers, verified):
-            decision = Decision(Outcome.FORBID, rule, "bad_origin", "a WebSocket from another origin")
+            decision = Decision(Outcome.FORBID, rule, "bad_origin", None)
         return self._counted(decision, verified)
 
     def identity_headers(self, verdict: Verdict) -> list[tuple[str, str]]:

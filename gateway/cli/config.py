@@ -43,10 +43,7 @@ def show(context: click.Context, output: str) -> None:
     """Print the effective values and where each comes from. Secrets are masked."""
     loaded = loaded_from(context)
     values = loaded.settings.model_dump(mode="json", by_alias=True)
-    rows = [
-        {"key": key, "value": value, "origin": _origin(key, loaded.origins)}
-        for key, value in _flat(values, "")
-    ]
+    rows = [{"key": key, "value": value, "origin": _origin(key, loaded.origins)} for key, value in _flat(values, "")]
     emit(rows, output)
 
 
@@ -72,9 +69,7 @@ def schema() -> None:
 
 
 @command.command("init")
-@click.option(
-    "-o", "--output-file", "target", type=click.Path(path_type=Path), help="Write here, not to the terminal."
-)
+@click.option("-o", "--output-file", "target", type=click.Path(path_type=Path), help="Write here, not to the terminal.")
 def init(target: Path | None) -> None:
     """Print a commented configuration to start from. Never overwrites a file."""
     if target is None:

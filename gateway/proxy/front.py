@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from itertools import chain
+from time import perf_counter
 from typing import Any, Final
 
 from aiohttp import web
@@ -26,7 +28,7 @@ from gateway.policy.target import Target, parse_target
 from gateway.problem import Problem, problem_response
 from gateway.proxy.context import RequestContext
 from gateway.proxy.portal import Portal
-from gateway.refusal import Refused, BAD_VERSION, INTERNAL, of_error
+from gateway.refusal import BAD_VERSION, HEADER_TOO_LARGE, INTERNAL, Refused, of_error
 
 ErrorPage = Callable[[Problem, str, web.BaseRequest], web.StreamResponse]
 Handler = Callable[[web.BaseRequest, RequestContext], Any]
@@ -49,6 +51,7 @@ class Front:
         metrics: Metrics,
         request_ids: RequestIds,
         error_page: ErrorPage,
+        max_header_bytes: int,
     ) -> None:
         self._portal = portal
         self._proxy = proxy
@@ -59,6 +62,7 @@ class Front:
         self._metrics = metrics
         self._request_ids = request_ids
         self._error_page = error_page
+        self._max_header_bytes = max_header_bytes
 
     def make_request(
         self,
@@ -75,8 +79,7 @@ class Front:
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request, whatever happens."""
-        loop = asyncio.get_running_loop()
-        started = loop.time()
+        started = perf_counter()  # the loop's own clock has milliseconds only
         metrics = self._metrics
         metrics.in_flight += 1
         context = RequestContext("")
@@ -86,13 +89,13 @@ class Front:
             return response
         finally:
             metrics.in_flight -= 1
-            self._record(request, context, response, loop.time() - started)
+            self._record(request, context, response, perf_counter() - started)
 
     async def _answer(self, request: web.BaseRequest, context: RequestContext) -> web.StreamResponse:
         try:
             self._read(request, context)
             if context.target is not None and self._portal.owns(context.target):
-                return await self._portal.handle(request, context)
+                return _unnamed(await self._portal.handle(request, context))
             answer: web.StreamResponse = await self._proxy(request, context)
         except Refused as refused:
             return self._refuse(request, context, refused.problem, close=refused.close)
@@ -120,6 +123,8 @@ class Front:
             host, scheme = client.host or host, client.scheme or scheme
         if request.version not in {(1, 1), (1, 0)}:
             raise Refused(BAD_VERSION, close=True)
+        if sum(map(len, chain.from_iterable(request.raw_headers))) > self._max_header_bytes:
+            raise Refused(HEADER_TOO_LARGE, close=True)
         if len(headers.getall("Host", ())) > 1:
             raise TargetRejected("duplicate_host")
         context.target = parse_target(request.method, request.raw_path, host, scheme)
@@ -136,7 +141,7 @@ class Front:
         response.headers["X-Request-Id"] = context.request_id
         if close:
             response.force_close()
-        return response
+        return _unnamed(response)
 
     def _refusal(self, request: web.BaseRequest, context: RequestContext, problem: Problem) -> web.StreamResponse:
         if not is_navigation(request.method, request.headers):
@@ -170,7 +175,7 @@ class Front:
                 target.authority if target is not None else "",
                 target.path if target is not None else "",
                 status,
-                (response.body_length or 0) if response is not None else 0,
+                _sent_bytes(response),
                 seconds,
                 route,
                 context.verified.identity.username if context.verified is not None else "",
@@ -178,3 +183,15 @@ class Front:
                 context.upstream,
             )
         )
+
+
+def _sent_bytes(response: web.StreamResponse | None) -> int:
+    if isinstance(response, web.Response):
+        return response.content_length or 0
+    return response.body_length if response is not None else 0
+
+
+def _unnamed(response: web.StreamResponse) -> web.StreamResponse:
+    """Keep aiohttp from telling its version and Python's."""
+    response.headers.setdefault("Server", "gateway")
+    return response

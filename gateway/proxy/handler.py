@@ -24,7 +24,7 @@ from gateway.proxy.exchange import Exchange, Times
 from gateway.proxy.headers import ResponseHeaders
 from gateway.proxy.request_head import RequestHeads
 from gateway.proxy.upstream import Upstreams
-from gateway.refusal import Refused, BAD_ORIGIN, BAD_UPGRADE, BODY_TOO_LARGE, BODY_TOO_SLOW, of_decision
+from gateway.refusal import BAD_ORIGIN, BAD_UPGRADE, BODY_TOO_LARGE, BODY_TOO_SLOW, Refused, of_decision
 
 _ASKS_NOBODY = frozenset({Access.PUBLIC, Access.DENY})
 

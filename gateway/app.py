@@ -1,0 +1,263 @@
+"""Composition: from settings and a database to a gateway that can be started and stopped. All wiring, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from gateway.accounts.api_tokens import ApiTokens
+from gateway.accounts.login import PasswordLogin
+from gateway.accounts.passwords import PasswordHasher
+from gateway.accounts.sessions import Sessions, session_cookie_name
+from gateway.accounts.users import Users
+from gateway.api.api_tokens import ApiTokensApi
+from gateway.api.caller import Callers
+from gateway.api.login import LoginApi
+from gateway.api.profile import ProfileApi
+from gateway.api.users import UsersApi
+from gateway.authz.nginx import ALIAS, NginxAuthz
+from gateway.authz.verdict import Judge
+from gateway.clock import Clock, SystemClock
+from gateway.config.rules import compile_rules
+from gateway.config.settings import Settings
+from gateway.housekeeping import Housekeeping
+from gateway.identity.activity import Activity
+from gateway.identity.authenticators import Authenticators
+from gateway.identity.cache import CredentialCache
+from gateway.identity.live import LiveConnections
+from gateway.identity.presented import Presenter
+from gateway.identity.resolver import Resolver
+from gateway.identity.revocation import Revocation
+from gateway.observability.access_log import AccessLog
+from gateway.observability.health import Health
+from gateway.observability.logs import wants_json
+from gateway.observability.metrics import Metrics
+from gateway.observability.request_id import RequestIds
+from gateway.policy.client import TrustedProxies
+from gateway.proxy.front import Front
+from gateway.proxy.handler import ProxyHandler, ProxyLimits
+from gateway.proxy.headers import RequestHeaders
+from gateway.proxy.portal import CONTEXT, Portal
+from gateway.proxy.request_head import RequestHeads
+from gateway.proxy.server import GatewayServer
+from gateway.proxy.upstream import Upstreams
+from gateway.storage.connect import OpenDatabase
+from gateway.storage.events import EventFeed
+from gateway.tokens.access import AccessTokens
+from gateway.tokens.keys import SigningKeys
+from gateway.tokens.master_key import MasterKey
+from gateway.tokens.refresh import RefreshTokens
+from gateway.web.cookies import Cookies
+from gateway.web.site import Site, build_site
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """The parts that know people and what they sign in with."""
+
+    hasher: PasswordHasher
+    users: Users
+    login: PasswordLogin
+    sessions: Sessions
+    api_tokens: ApiTokens
+    keys: SigningKeys
+    access_tokens: AccessTokens
+    refresh_tokens: RefreshTokens
+
+
+def build_accounts(
+    settings: Settings,
+    opened: OpenDatabase,
+    master_key: MasterKey,
+    clock: Clock,
+    feed: EventFeed | None = None,
+) -> Accounts:
+    """Wire users, sessions and tokens; without ``feed`` (in a command) other processes hear of changes all the same."""
+    database = opened.database
+    hasher = PasswordHasher(settings.passwords, master_key)
+    users = Users(database, hasher, settings, clock, feed)
+    keys = SigningKeys(database, master_key, settings.tokens, clock)
+    access_tokens = AccessTokens(keys, settings.issuer, settings.tokens.access_lifetime, clock)
+    return Accounts(
+        hasher=hasher,
+        users=users,
+        login=PasswordLogin(database, users, hasher, settings, clock),
+        sessions=Sessions(database, settings.sessions, clock, feed),
+        api_tokens=ApiTokens(database, clock, feed),
+        keys=keys,
+        access_tokens=access_tokens,
+        refresh_tokens=RefreshTokens(
+            database,
+            keys,
+            access_tokens,
+            issuer=settings.issuer,
+            lifetime=settings.tokens.refresh_lifetime,
+            clock=clock,
+            feed=feed,
+        ),
+    )
+
+
+class Gateway:
+    """A wired gateway. ``start`` before serving, ``stop`` after."""
+
+    def __init__(
+        self, settings: Settings, opened: OpenDatabase, master_key: MasterKey, clock: Clock | None = None
+    ) -> None:
+        self.settings = settings
+        self.clock = clock or SystemClock()
+        self.rules = compile_rules(settings)
+        self.metrics = Metrics()
+        self.request_ids = RequestIds()
+        self.trusted_proxies = TrustedProxies(settings.server.trusted_proxies)
+        self.feed = EventFeed(opened.dsn_args, settings.database.max_staleness, self.clock)
+        self.accounts = build_accounts(settings, opened, master_key, self.clock, self.feed)
+        self.cache = CredentialCache(self.clock)
+        self.live = LiveConnections()
+        self.revocation = Revocation(self.cache, self.live, self.accounts.keys)
+        self.activity = Activity(self.accounts.sessions, self.accounts.api_tokens)
+        self.resolver = self._resolver()
+        self.upstreams = Upstreams(settings)
+        self.health = Health(self.feed.fresh, self.metrics)
+        self.access_log = AccessLog(as_json=wants_json(settings.logging.format))
+        self.housekeeping = Housekeeping(
+            (
+                self.accounts.sessions.forget_expired,
+                self.accounts.refresh_tokens.forget_expired,
+                self.accounts.login.forget_old,
+                self.accounts.keys.ensure,
+            )
+        )
+        self.site = self._site(master_key)
+        self.front = self._front()
+        self._gauges(opened)
+
+    async def start(self) -> None:
+        """Read the keys, follow revocations, watch upstreams."""
+        await self.accounts.keys.ensure()
+        self.revocation.attach(self.feed)
+        await self.feed.start()
+        self.activity.start()
+        self.upstreams.start()
+        self.housekeeping.start()
+
+    async def stop(self) -> None:
+        """End everything that ``start`` began; what was noted and logged is written first."""
+        await self.housekeeping.stop()
+        self.live.close_all()
+        await self.upstreams.stop()
+        await self.activity.stop()
+        await self.revocation.stop()
+        await self.feed.stop()
+        self.accounts.hasher.close()
+        self.access_log.flush()
+
+    def server(self) -> GatewayServer:
+        """Return the handler of listening sockets."""
+        return GatewayServer(
+            self.front,
+            request_factory=self.front.make_request,
+            limits=self.settings.server.limits,
+            new_request_id=self.request_ids.new,
+        )
+
+    @property
+    def portal_url(self) -> str:
+        return f"{self.settings.server.public_url}{self.settings.server.prefix}"
+
+    def _resolver(self) -> Resolver:
+        accounts = self.accounts
+        authenticators = Authenticators(
+            sessions=accounts.sessions,
+            access_tokens=accounts.access_tokens,
+            refresh_tokens=accounts.refresh_tokens,
+            api_tokens=accounts.api_tokens,
+            clock=self.clock,
+        )
+        presenter = Presenter(session_cookie_name(secure=self.settings.server.secure))
+        return Resolver(presenter, authenticators, self.cache, self.feed, self.activity, self.clock)
+
+    def _site(self, master_key: MasterKey) -> Site:
+        accounts = self.accounts
+        return build_site(
+            settings=self.settings,
+            rules=self.rules,
+            proxies=self.trusted_proxies,
+            sessions=accounts.sessions,
+            users=accounts.users,
+            password_login=accounts.login,
+            master_key=master_key,
+            clock=self.clock,
+            request_id=request_id_of,
+        )
+
+    def _front(self) -> Front:
+        settings, accounts = self.settings, self.accounts
+        cookies = Cookies.named(secure=settings.server.secure)
+        own_cookies = [cookies.session.name, cookies.form.name, cookies.nonce.name]
+        fields = RequestHeaders(self.rules, own_cookies)
+        proxy = ProxyHandler(
+            rules=self.rules,
+            resolver=self.resolver,
+            upstreams=self.upstreams,
+            live=self.live,
+            metrics=self.metrics,
+            heads=RequestHeads(fields, accounts.access_tokens.assertion, settings.issuer),
+            limits=ProxyLimits(settings.server.limits.body_bytes, settings.server.limits.idle_timeout.total_seconds()),
+        )
+        return Front(
+            portal=Portal(self._application(), settings.server.public_host, frozenset({ALIAS})),
+            proxy=proxy,
+            trusted_proxies=self.trusted_proxies,
+            scheme="https" if settings.server.secure else "http",
+            portal_url=self.portal_url,
+            access_log=self.access_log,
+            metrics=self.metrics,
+            request_ids=self.request_ids,
+            error_page=self.site.pages.error_page,
+            max_header_bytes=settings.server.limits.header_bytes,
+        )
+
+    def _application(self) -> web.Application:
+        application = web.Application()
+        application.add_routes([*self.site.routes, *self.health.public_routes(), *self._api(), *self._authz()])
+        return application
+
+    def _authz(self) -> Sequence[web.RouteDef]:
+        judge = Judge(self.rules, self.resolver, self.metrics, self.accounts.access_tokens.assertion)
+        return NginxAuthz(judge, self.trusted_proxies, self.portal_url).routes()
+
+    def _api(self) -> Sequence[web.RouteDef]:
+        settings, accounts = self.settings, self.accounts
+        server = settings.server
+        callers = Callers(self.resolver, accounts.users, server.public_host, server.public_origin)
+        login = LoginApi(
+            login=accounts.login,
+            users=accounts.users,
+            refresh_tokens=accounts.refresh_tokens,
+            sessions=accounts.sessions,
+            callers=callers,
+            trusted_proxies=self.trusted_proxies,
+            metrics=self.metrics,
+        )
+        users = UsersApi(
+            callers, accounts.users, accounts.refresh_tokens, registration_open=settings.registration.enabled
+        )
+        profile = ProfileApi(callers, accounts.users, accounts.keys)
+        tokens = ApiTokensApi(callers, accounts.api_tokens)
+        # Fixed addresses first: `/users/me` is no user's name.
+        return [route for each in (profile, login, tokens, users) for route in each.routes(server.prefix)]
+
+    def _gauges(self, opened: OpenDatabase) -> None:
+        gauge = self.metrics.gauge
+        gauge("gateway_revocation_lag_seconds", "Age of the last look at revocations.", self.feed.lag_seconds)
+        gauge("gateway_revocation_fresh", "1 while cached credentials are trusted.", lambda: float(self.feed.fresh()))
+        gauge("gateway_database_connections", "Open connections.", lambda: float(opened.database.connections[0]))
+
+
+def request_id_of(request: web.BaseRequest) -> str:
+    """Return the id that the front gave a request."""
+    context = request.get(CONTEXT) if isinstance(request, web.Request) else None
+    return context.request_id if context is not None else ""

@@ -1,0 +1,37 @@
+"""What commands about accounts work with: the database, beside a running ``serve`` or alone."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from gateway.accounts.user import User
+from gateway.app import Accounts, build_accounts
+from gateway.clock import SystemClock
+from gateway.config.secrets import secret_key
+from gateway.config.settings import Settings
+from gateway.errors import NotFound
+from gateway.storage.connect import open_database
+from gateway.tokens.master_key import MasterKey
+
+
+@asynccontextmanager
+async def workshop(settings: Settings) -> AsyncIterator[Accounts]:
+    """Open the configured database for one command. Raises StartupError or StorageError."""
+    master_key = MasterKey(secret_key(settings))
+    async with open_database(settings, migrate=False) as opened:
+        accounts = build_accounts(settings, opened, master_key, SystemClock())
+        try:
+            yield accounts
+        finally:
+            accounts.hasher.close()
+
+
+async def named_user(accounts: Accounts, reference: str) -> User:
+    """Return a user by id, username or e-mail address. Raises NotFound that says what to do."""
+    user = await accounts.users.find(reference)
+    if user is None and (known := await accounts.users.credentials(reference)) is not None:
+        user = known[0]
+    if user is None:
+        raise NotFound(f"there is no user {reference!r}; see: gateway user list")
+    return user

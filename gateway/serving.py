@@ -1,0 +1,121 @@
+"""A gateway on its sockets, from the first look at the database to the last request's end."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+
+from gateway.app import Gateway
+from gateway.config.secrets import secret_key
+from gateway.config.settings import Settings
+from gateway.errors import StartupError
+from gateway.observability import logs
+from gateway.proxy.server import require_c_extensions
+from gateway.storage.connect import open_database
+from gateway.tokens.master_key import MasterKey
+
+_INTERNAL_DRAIN_SECONDS: Final = 1.0
+_BACKLOG: Final = 1024
+_log = logging.getLogger(__name__)
+
+Ready = Callable[[Gateway], Awaitable[None]]
+
+
+async def run_gateway(settings: Settings, *, ready: Ready | None = None, stop: asyncio.Event | None = None) -> None:
+    """Serve until SIGTERM, SIGINT or ``stop``. Calls ``ready`` once requests are answered.
+
+    Raises StartupError, ConfigError or StorageError when it cannot start; nothing is left running then.
+    """
+    stop = stop or asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        async with serving(settings) as gateway:
+            if ready is not None:
+                await ready(gateway)
+            await stop.wait()
+            _log.info("stopping", extra={"drain_seconds": settings.server.drain_timeout.total_seconds()})
+            gateway.health.draining = True
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+@asynccontextmanager
+async def serving(settings: Settings) -> AsyncIterator[Gateway]:
+    """Open the database, migrate it, and serve while the block runs."""
+    require_c_extensions()
+    logs.configure(settings.logging.format, settings.logging.level)
+    master_key = MasterKey(secret_key(settings))
+    async with AsyncExitStack() as stack:
+        opened = await stack.enter_async_context(open_database(settings, migrate=True))
+        gateway = Gateway(settings, opened, master_key)
+        # Entered before starting, so that a start that fails half-way is undone as well.
+        stack.push_async_callback(gateway.stop)
+        await gateway.start()
+        await stack.enter_async_context(_listening(gateway))
+        if await gateway.accounts.users.is_empty():
+            _log.info("there is no user yet: gateway user add NAME --email ADDRESS --role admin --password-stdin")
+        if not settings.server.secure:
+            _log.warning("public_url is plain http: cookies are not Secure; use this on a developer's machine only")
+        yield gateway
+
+
+@asynccontextmanager
+async def _listening(gateway: Gateway) -> AsyncIterator[None]:
+    server = gateway.settings.server
+    drain_seconds = server.drain_timeout.total_seconds()
+    async with AsyncExitStack() as stack:
+        runner = web.ServerRunner(gateway.server(), handle_signals=False, shutdown_timeout=drain_seconds)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        for address in server.listen:
+            await _listen(runner, address, "server.listen")
+        if server.internal_listen is not None:
+            internal = web.AppRunner(
+                gateway.health.internal_application(), access_log=None, shutdown_timeout=_INTERNAL_DRAIN_SECONDS
+            )
+            await internal.setup()
+            stack.push_async_callback(internal.cleanup)
+            await _listen(internal, server.internal_listen, "server.internal_listen")
+        _log.info("listening", extra={"addresses": ", ".join(server.listen), "public_url": server.public_url})
+        yield
+
+
+async def _listen(runner: web.BaseRunner, address: str, key: str) -> None:
+    """Bind one address. Raises StartupError that names the key to change."""
+    site: web.BaseSite
+    if address.startswith("unix:"):
+        path = Path(address.removeprefix("unix:"))
+        _remove_stale_socket(path)
+        site = web.UnixSite(runner, path)
+    else:
+        host, _, port = address.rpartition(":")
+        site = web.TCPSite(runner, host.strip("[]"), int(port), backlog=_BACKLOG)
+    try:
+        await site.start()
+    except OSError as error:
+        reason = (
+            "is in use by another program" if error.errno == errno.EADDRINUSE else f"cannot be bound: {_why(error)}"
+        )
+        raise StartupError(f"{address} {reason}; choose another address with {key}") from error
+
+
+def _why(error: OSError) -> str:
+    return os.strerror(error.errno) if error.errno else str(error)
+
+
+def _remove_stale_socket(path: Path) -> None:
+    """Remove a socket that a killed process left behind; never anything else."""
+    if path.is_socket():
+        path.unlink()
