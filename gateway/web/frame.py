@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import Final
@@ -22,6 +23,9 @@ from gateway.web.visit import RequestId
 _log: Final = logging.getLogger(__name__)
 _ERROR: Final = 400
 _TOO_LARGE: Final = Problem(413, "body_too_large", "The form is too large.")
+
+# aiohttp-session 2.12 keeps its two entries in the request under plain strings, which aiohttp 3.14 remarks on.
+warnings.filterwarnings("ignore", category=web.NotAppKeyWarning, module="aiohttp_session")
 
 PageHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
