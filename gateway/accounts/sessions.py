@@ -147,7 +147,7 @@ class Sessions:
     async def redeem_ticket(
         self, ticket: str, host: str, nonce: str, *, address: str = "", user_agent: str = ""
     ) -> tuple[str, Session] | None:
-        """Exchange a ticket for a session on ``host``; it is consumed by the attempt that fits. None: refused."""
+        """Exchange a ticket for a session on ``host``; the first attempt consumes it, fitting or not. None: refused."""
         now = self._clock.now()
         async with self._database.transaction() as connection:
             row = await connection.fetchrow(_SQL["redeem_ticket"], _hash(ticket), host, _hash(nonce), now)

@@ -50,14 +50,15 @@ delete from session where id in (select id from session where expires_at < $1 or
 insert into login_ticket (ticket_hash, session_id, host, challenge, expires_at) values ($1, $2, $3, $4, $5);
 
 -- name: redeem_ticket
--- Check and consume in one statement: of two at once, one gets the row.
+-- Check and consume in one statement: of two at once, one gets the row. An attempt that does not fit consumes it,
+-- too: a ticket that somebody had made out for a browser of theirs ends when it arrives in another one.
 with ticket as (
-    delete from login_ticket where ticket_hash = $1 and host = $2 and challenge = $3 and expires_at > $4
-    returning session_id
+    delete from login_ticket where ticket_hash = $1
+    returning session_id, host = $2 and challenge = $3 and expires_at > $4 as fits
 )
 select s.account_id, s.login_id, s.remembered, s.methods, s.authenticated_at, s.expires_at
 from ticket join session s on s.id = ticket.session_id join account a on a.id = s.account_id
-where s.idle_until > $4 and s.expires_at > $4 and a.is_active;
+where ticket.fits and s.idle_until > $4 and s.expires_at > $4 and a.is_active;
 
 -- name: forget_tickets
 delete from login_ticket where expires_at < $1;
