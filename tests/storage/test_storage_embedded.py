@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from gateway.storage.embedded import EmbeddedPostgres
 from gateway.storage.events import EventFeed
 
 FindProcesses = Callable[[Path], list[int]]
+StartSupervisor = Callable[[Path], subprocess.Popen[str]]
 
 SUPERVISOR = """
 import asyncio, sys
@@ -65,19 +66,28 @@ async def until_gone(data_dir: Path, find: FindProcesses, seconds: float = 10) -
             await asyncio.sleep(0.02)
 
 
-def start_supervisor(data_dir: Path) -> subprocess.Popen[str]:
-    """Run a supervisor in a process of its own; returns when its server answers."""
-    process = subprocess.Popen([sys.executable, "-c", SUPERVISOR, str(data_dir)], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline().strip().isdigit()
-    return process
+@pytest.fixture
+def start_supervisor() -> Iterator[StartSupervisor]:
+    """Run supervisors in processes of their own, each until its server answers."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(data_dir: Path) -> subprocess.Popen[str]:
+        process = subprocess.Popen([sys.executable, "-c", SUPERVISOR, str(data_dir)], stdout=subprocess.PIPE, text=True)
+        started.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline().strip().isdigit()
+        return process
+
+    yield start
+    for process in started:
+        kill(process)
 
 
 def kill(process: subprocess.Popen[str]) -> None:
     process.kill()
     process.wait()
-    assert process.stdout is not None
-    process.stdout.close()
+    if process.stdout is not None:
+        process.stdout.close()
 
 
 async def test_a_first_start_makes_a_private_database_and_keeps_it(
@@ -163,18 +173,24 @@ async def test_a_killed_server_is_revived(data_dir: Path, caplog: pytest.LogCapt
     await embedded.stop()
 
 
-async def test_a_killed_supervisor_takes_its_server_along(data_dir: Path, server_processes: FindProcesses) -> None:
+async def test_a_killed_supervisor_takes_its_server_along(
+    data_dir: Path, server_processes: FindProcesses, start_supervisor: StartSupervisor
+) -> None:
     supervisor = start_supervisor(data_dir)
     assert server_processes(data_dir)
     kill(supervisor)
     await until_gone(data_dir, server_processes)
 
 
-async def test_a_start_right_after_the_kill_finds_everything(data_dir: Path, server_processes: FindProcesses) -> None:
+async def test_a_start_right_after_the_kill_finds_everything(
+    data_dir: Path, server_processes: FindProcesses, start_supervisor: StartSupervisor
+) -> None:
     supervisor = start_supervisor(data_dir)
     embedded = EmbeddedPostgres(data_dir, durable=False)
+    await embedded.start()
     joined = await asyncpg.connect(**embedded.connect_args())
     await joined.execute("create table kept ()")
+    await embedded.stop()
     kill(supervisor)
     await embedded.start()
     assert embedded.owned
@@ -185,7 +201,10 @@ async def test_a_start_right_after_the_kill_finds_everything(data_dir: Path, ser
 
 
 async def test_a_server_that_missed_the_death_of_its_supervisor_is_ended(
-    data_dir: Path, server_processes: FindProcesses, monkeypatch: pytest.MonkeyPatch
+    data_dir: Path,
+    server_processes: FindProcesses,
+    start_supervisor: StartSupervisor,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     steps = ((None, 0.1), (signal.SIGINT, 0.1), (signal.SIGQUIT, 0.1), (signal.SIGKILL, 5.0))
     monkeypatch.setattr(orphan_module, "_STEPS", steps)
@@ -280,7 +299,7 @@ async def test_a_server_that_does_not_stop_is_killed(
     assert embedded.pid is not None
     os.kill(embedded.pid, signal.SIGSTOP)
     await embedded.stop()
-    assert server_processes(data_dir) == []
+    await until_gone(data_dir, server_processes)
 
 
 async def test_a_stopped_server_ends_freshness_until_it_is_back(data_dir: Path) -> None:
