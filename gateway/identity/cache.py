@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
+from hashlib import sha256
 from typing import Final
 
 from gateway.clock import Clock
@@ -12,13 +12,17 @@ from gateway.identity.presented import Presented
 from gateway.identity.verified import Dependency, Verified
 
 _MAX_ENTRIES: Final = 50_000
+_SESSION: Final = CredentialKind.SESSION
+_NAMES: Final = {kind: kind.value for kind in CredentialKind}
 
 
 def cache_key(presented: Presented, host: str) -> bytes:
     """Return a key over every byte that verification looks at, delimited. A session counts on one host only."""
-    where = host if presented.kind is CredentialKind.SESSION else ""
-    text = f"{presented.kind}\0{presented.header}\0{where}\0{presented.unverified}"
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
+    if presented.kind is _SESSION:
+        text = f"session\0{host}\0{presented.unverified}"
+    else:
+        text = f"{presented.header}\0{_NAMES[presented.kind]}\0{presented.unverified}"
+    return sha256(text.encode("utf-8", "surrogateescape")).digest()
 
 
 class CredentialCache:

@@ -8,9 +8,7 @@ from __future__ import annotations
 import json
 import re
 from base64 import urlsafe_b64decode
-from collections.abc import Collection
-from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from multidict import CIMultiDict, CIMultiDictProxy
 
@@ -22,15 +20,29 @@ Headers = CIMultiDict[str] | CIMultiDictProxy[str]
 
 _LONGEST: Final = 8192
 _JWT_PARTS: Final = 3
+_SESSION: Final = CredentialKind.SESSION
+_BEARER: Final = CredentialKind.BEARER
+_API_TOKEN: Final = CredentialKind.API_TOKEN
+_TOKEN_SCHEMES: Final = frozenset({"bearer", "token"})
 
 
-@dataclass(frozen=True, slots=True)
-class Presented:
+class Presented(NamedTuple):
     """One credential, not verified. ``header`` is the lower-case name of the field that carried it."""
 
     kind: CredentialKind
     header: str
-    unverified: str = field(repr=False)
+    unverified: str
+
+    def __repr__(self) -> str:
+        return f"Presented(kind={self.kind!r}, header={self.header!r})"
+
+
+class _LookedAt(NamedTuple):
+    """The kinds that a route lists."""
+
+    session: bool
+    bearer: bool
+    api_token: bool
 
 
 class Presenter:
@@ -39,22 +51,34 @@ class Presenter:
     def __init__(self, session_cookie: str) -> None:
         # One pattern for the one cookie costs a tenth of parsing them all.
         self._cookie = re.compile(rf"(?:^|;)[ \t]*{re.escape(session_cookie)}=([^;]*)")
+        # An enum's hash is Python code: asked once for each set of kinds that routes have.
+        self._looked_at: dict[frozenset[CredentialKind], _LookedAt] = {}
 
-    def present(self, headers: Headers, kinds: Collection[CredentialKind]) -> list[Presented]:
+    def present(self, headers: Headers, kinds: frozenset[CredentialKind]) -> list[Presented]:
         """Return what is presented, the most explicit first.
 
         Raises TargetRejected for two Authorization fields, CredentialRejected for a kind that is given twice.
         """
+        looked_at = self._looked_at.get(kinds) or self._remember(kinds)
         found: list[Presented] = []
-        if "Authorization" in headers and (one := _authorization(headers, kinds)) is not None:
+        if "Authorization" in headers and (one := _authorization(headers, looked_at)) is not None:
             found.append(one)
-        if "X-API-Key" in headers and CredentialKind.API_TOKEN in kinds:
+        if "X-API-Key" in headers and looked_at.api_token:
             found.append(_api_key(headers))
-        if "Cookie" in headers and CredentialKind.SESSION in kinds:
+        if looked_at.session and "Cookie" in headers:
             value = self.session_secret(headers)
             if value is not None:
-                found.append(Presented(CredentialKind.SESSION, "cookie", value))
+                found.append(Presented(_SESSION, "cookie", value))
         return found
+
+    def _remember(self, kinds: frozenset[CredentialKind]) -> _LookedAt:
+        looked_at = _LookedAt(
+            session=CredentialKind.SESSION in kinds,
+            bearer=CredentialKind.BEARER in kinds,
+            api_token=CredentialKind.API_TOKEN in kinds,
+        )
+        self._looked_at[kinds] = looked_at
+        return looked_at
 
     def session_secret(self, headers: Headers) -> str | None:
         """Return the session cookie's value. Raises CredentialRejected when it is there twice."""
@@ -67,30 +91,27 @@ class Presenter:
         return values[0].strip(' \t"')
 
 
-def _authorization(headers: Headers, kinds: Collection[CredentialKind]) -> Presented | None:
+def _authorization(headers: Headers, looked_at: _LookedAt) -> Presented | None:
     values = headers.getall("Authorization")
     if len(values) > 1:
         raise TargetRejected("duplicate_authorization")
     scheme, _, unverified = values[0].partition(" ")
-    kind = _kind(scheme.lower(), unverified)
-    if kind is None or kind not in kinds:
-        return None
+    unverified = unverified.strip()
     if len(unverified) > _LONGEST:
         raise CredentialRejected("malformed")
-    return Presented(kind, "authorization", unverified.strip())
-
-
-def _kind(scheme: str, unverified: str) -> CredentialKind | None:
-    if scheme == "bearer":
-        return CredentialKind.API_TOKEN if looks_like_api_token(unverified.strip()) else CredentialKind.BEARER
-    return CredentialKind.API_TOKEN if scheme == "token" else None
+    scheme = scheme.lower()
+    if scheme == "bearer" and not looks_like_api_token(unverified):
+        return Presented(_BEARER, "authorization", unverified) if looked_at.bearer else None
+    if scheme in _TOKEN_SCHEMES:
+        return Presented(_API_TOKEN, "authorization", unverified) if looked_at.api_token else None
+    return None
 
 
 def _api_key(headers: Headers) -> Presented:
     values = headers.getall("X-API-Key")
     if len(values) > 1 or len(values[0]) > _LONGEST:
         raise CredentialRejected("malformed")
-    return Presented(CredentialKind.API_TOKEN, "x-api-key", values[0])
+    return Presented(_API_TOKEN, "x-api-key", values[0])
 
 
 def is_ours(headers: Headers, issuer: str) -> frozenset[str]:

@@ -6,7 +6,6 @@ StorageUnavailable. Only this file decides whether the cache is believed.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import replace
 
 from gateway.clock import Clock
@@ -39,7 +38,7 @@ class Resolver:
         self._activity = activity
         self._clock = clock
 
-    def cached(self, headers: Headers, kinds: Collection[CredentialKind], host: str) -> Verified | None:
+    def cached(self, headers: Headers, kinds: frozenset[CredentialKind], host: str) -> Verified | None:
         """Return who asks when exactly one credential is presented, known, and the feed is fresh; None says nothing.
 
         Raises what ``Presenter.present`` raises.
@@ -49,7 +48,7 @@ class Resolver:
             return None
         return self._cache.get(cache_key(presented[0], host))
 
-    async def resolve(self, headers: Headers, kinds: Collection[CredentialKind], host: str) -> Verified | None:
+    async def resolve(self, headers: Headers, kinds: frozenset[CredentialKind], host: str) -> Verified | None:
         """Return who asks, or None when nothing is presented. Every credential presented must be good.
 
         Raises CredentialRejected, StorageUnavailable, TargetRejected.

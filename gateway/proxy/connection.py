@@ -30,7 +30,6 @@ class UpstreamConnection(asyncio.Protocol):
     """Send a request with ``start``, await ``head``, then take the body with ``read``."""
 
     __slots__ = (
-        "_body_closed_by_end",
         "_buffered",
         "_chunks",
         "_drain_waiter",
@@ -85,7 +84,6 @@ class UpstreamConnection(asyncio.Protocol):
         self._head_bytes = 0
         self._is_head_request = False
         self._wants_upgrade = False
-        self._body_closed_by_end = False
         self.status = 0
         self.reason = b""
         self.version = ""
@@ -241,7 +239,7 @@ class UpstreamConnection(asyncio.Protocol):
         return data
 
     def eof_received(self) -> bool:
-        if self._body_closed_by_end and self.status and not self.complete:
+        if self.status and not self.complete and not self._is_framed():
             self._finish()
             self.keep_alive = False
             self._wake()
@@ -296,7 +294,6 @@ class UpstreamConnection(asyncio.Protocol):
             raise UpstreamInvalid("malformed_response")
         self.status = status
         self.keep_alive = parser.should_keep_alive()
-        self._body_closed_by_end = not self._is_framed()
         if self._is_head_request:
             # RFC 9110 section 9.3.2: the head is all. llhttp cannot be told, so its parser is left waiting.
             self._finish()

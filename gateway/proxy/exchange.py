@@ -10,6 +10,8 @@ from typing import Final, NamedTuple
 from aiohttp import web
 
 from gateway.errors import UpstreamError
+from gateway.identity.live import LiveConnections
+from gateway.identity.verified import Verified
 from gateway.proxy.body import RequestBody
 from gateway.proxy.connection import UpstreamConnection
 from gateway.proxy.headers import ResponseHeaders
@@ -34,10 +36,7 @@ class Times(NamedTuple):
 
 
 class Exchange:
-    """Carries one request.
-
-    ``watch`` is called when the answer turns out to be long-lived, and what it returns when that has ended.
-    """
+    """Carries one request. An answer that turns out to be long-lived ends when its credential is revoked."""
 
     __slots__ = (
         "_body",
@@ -45,12 +44,13 @@ class Exchange:
         "_fields",
         "_filter",
         "_head",
+        "_live",
         "_pool",
         "_request",
         "_server",
         "_times",
         "_upgrade",
-        "_watch",
+        "_verified",
     )
 
     def __init__(
@@ -64,7 +64,8 @@ class Exchange:
         times: Times,
         upgrade: bool,
         reply_fields: bytes,
-        watch: Callable[[], Callable[[], None]],
+        live: LiveConnections,
+        verified: Verified | None,
     ) -> None:
         self._request = request
         self._pool = pool
@@ -74,7 +75,8 @@ class Exchange:
         self._times = times
         self._upgrade = upgrade
         self._fields = reply_fields
-        self._watch = watch
+        self._live = live
+        self._verified = verified
         self._connection: UpstreamConnection | None = None
         self._server: Server | None = None
 
@@ -213,6 +215,12 @@ class Exchange:
             self._write(b"0\r\n\r\n")
         return SentReply(connection.status, keep_alive=keep_alive, body_bytes=sent)
 
+    def _watch(self) -> Callable[[], None]:
+        """Register the answer with the revocations that must end it; returns what undoes that."""
+        if self._verified is None:
+            return _nothing
+        return self._live.register(self._verified, self._cut)
+
     def _write(self, data: bytes) -> None:
         transport = self._request.transport
         if transport is None:
@@ -235,3 +243,7 @@ class Exchange:
         if self._connection is not None and self._server is not None:
             self._pool.release(self._connection, self._server)
             self._connection = None
+
+
+def _nothing() -> None:
+    """Undo nothing: an answer without a credential cannot lose it."""

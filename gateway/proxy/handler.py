@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from aiohttp import web
 
@@ -14,7 +14,7 @@ from gateway.identity.live import LiveConnections
 from gateway.identity.resolver import Resolver
 from gateway.identity.verified import Verified
 from gateway.observability.metrics import Metrics
-from gateway.policy.decision import decide
+from gateway.policy.decision import Outcome, decide
 from gateway.policy.origin import same_origin
 from gateway.policy.rules import Access, Rule, RuleTable
 from gateway.policy.target import Target
@@ -26,7 +26,7 @@ from gateway.proxy.request_head import RequestHeads
 from gateway.proxy.upstream import Upstreams
 from gateway.refusal import BAD_ORIGIN, BAD_UPGRADE, BODY_TOO_LARGE, BODY_TOO_SLOW, Refused, of_decision
 
-_ASKS_NOBODY = frozenset({Access.PUBLIC, Access.DENY})
+_ALLOW: Final = Outcome.ALLOW
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +67,17 @@ class ProxyHandler:
             raise TargetRejected("no_target")
         rule = context.rule = self._rules.find(target, request.headers)
         verified: Verified | None = None
-        if rule is not None and rule.access not in _ASKS_NOBODY:
+        if rule is not None and rule.access is not Access.PUBLIC and rule.access is not Access.DENY:
             verified = self._resolver.cached(request.headers, rule.credentials, target.host)
             if verified is None:
                 verified = await self._resolve(request, rule, target)
         context.verified = verified
         context.decision = decision = decide(rule, verified.identity if verified else None, client.ip)
-        self._metrics.decisions[rule.name if rule else "", decision.outcome.value, decision.reason] += 1
-        if rule is None or not decision.allowed:
+        outcome = decision.outcome
+        if rule is None or outcome is not _ALLOW:
+            self._metrics.decisions[rule.name if rule else "", outcome.value, decision.reason] += 1
             raise Refused(of_decision(decision))
+        self._metrics.decisions[rule.name, "allow", decision.reason] += 1
         return await self._forward(request, context, rule)
 
     async def _resolve(self, request: web.BaseRequest, rule: Rule, target: Target) -> Verified | None:
@@ -139,23 +141,9 @@ class ProxyHandler:
             times=times,
             upgrade=upgrade,
             reply_fields=reply_fields,
-            watch=self._watch(request, verified),
+            live=self._live,
+            verified=verified,
         )
-
-    def _watch(self, request: web.BaseRequest, verified: Verified | None) -> Callable[[], Callable[[], None]]:
-        """Return what registers a long-lived answer with the revocations that must end it."""
-        if verified is None:
-            return lambda: _nothing
-
-        def close() -> None:
-            if request.transport is not None:
-                request.transport.abort()
-
-        return lambda: self._live.register(verified, close)
-
-
-def _nothing() -> None:
-    """Undo nothing: an answer without a credential cannot lose it."""
 
 
 def _wants_websocket(request: web.BaseRequest, target: Target, rule: Rule, verified: Verified | None) -> bool:

