@@ -24,7 +24,7 @@ _BY_STATUS: Final[dict[int, ErrorWords]] = {
     401: ErrorWords("Please sign in", "You are not signed in here, or not any more.", "sign_in"),
     403: ErrorWords(
         "You don't have access",
-        "You are signed in, but this page is not open to your account. Ask the person who runs it for access.",
+        "This page is not open to you. If it should be, ask the person who runs it to let you in.",
         "switch",
     ),
     404: ErrorWords("Nothing is here", "There is no page at this address. Check the link for a typing mistake."),
@@ -39,7 +39,7 @@ _BY_STATUS: Final[dict[int, ErrorWords]] = {
         "You got this far, but the application behind this page gave no usable answer. Try again in a moment.",
         "retry",
     ),
-    503: ErrorWords("Not available right now", "Try again in a moment; nothing you did was lost here.", "retry"),
+    503: ErrorWords("Not available right now", "This is on our side. Try again in a moment.", "retry"),
     504: ErrorWords(
         "The application takes too long",
         "You got this far, but the application behind this page did not answer in time. Try again in a moment.",

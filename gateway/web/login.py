@@ -28,7 +28,7 @@ _LONGEST_NAME_SHOWN: Final = 400
 
 _EXPIRED: Final = FieldError("", "This page was open for too long. Nothing is wrong: please sign in again.")
 _WORDS: Final[Mapping[str, FieldError]] = {
-    "bad_credentials": FieldError("password", "That name and password do not belong together. Please try again."),
+    "bad_credentials": FieldError("", "That name and password do not belong together. Please try again."),
     "inactive": FieldError("", "This account has been disabled. Ask the person who runs this site."),
     "unverified": FieldError("", "This account's e-mail address has not been confirmed yet."),
 }

@@ -39,6 +39,7 @@ class LogoutPage:
         cookies: Cookies,
         return_to: ReturnTo,
         visits: Visits,
+        home: str,
     ) -> None:
         self._frame = frame
         self._pages = pages
@@ -46,6 +47,7 @@ class LogoutPage:
         self._cookies = cookies
         self._return_to = return_to
         self._visits = visits
+        self._home = home
         self.path = pages.path("logout")
 
     def routes(self) -> list[web.RouteDef]:
@@ -61,7 +63,8 @@ class LogoutPage:
         destination = self._return_to.read(request.query.get("rd"))
         if session.owner is None:
             return self._signed_out(request, destination)
-        return self._ask(session, session.owner, self._pages.path("logout", destination))
+        stay_url = destination.url if destination else self._home
+        return self._ask(session, session.owner, self._pages.path("logout", destination), stay_url)
 
     async def submit(self, request: web.Request) -> web.Response:
         session = await browser_session(request)
@@ -80,7 +83,7 @@ class LogoutPage:
         if session.owner is None:
             return self._signed_out(request, None)
         if not vouched(request) and not (request.method == "POST" and await self._confirmed(request, session)):
-            return self._ask(session, session.owner, SIGN_OUT)
+            return self._ask(session, session.owner, SIGN_OUT, "/")
         session.invalidate()
         return self._signed_out(request, None)
 
@@ -90,12 +93,13 @@ class LogoutPage:
         token = (await read_form(request)).get(FIELD, "")
         return self._csrf.holds(request, self._visits.of(request).host, FORM, session.identity, token)
 
-    def _ask(self, session: BrowserSession, owner: SessionOwner, action: str) -> web.Response:
+    def _ask(self, session: BrowserSession, owner: SessionOwner, action: str, stay_url: str) -> web.Response:
         return self._pages.render(
             "logout",
             action=action,
             csrf_token=self._csrf.token(FORM, str(session.identity)),
             username=owner.username,
+            stay_url=stay_url,
         )
 
     def _signed_out(self, request: web.Request, destination: Destination | None) -> web.Response:

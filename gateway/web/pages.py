@@ -46,10 +46,11 @@ _HEADERS: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What a person can do next: one link."""
+    """What a person can do next: one link. A quiet one is offered, not advised."""
 
     label: str
     url: str
+    quiet: bool = False
 
 
 class Pages:
@@ -128,7 +129,7 @@ class Pages:
             return [Action("Sign in", login_url(self.portal_base, here))]
         if words.way_on == "switch":
             destination = self._return_to.read(here)
-            return [Action("Use another account", self.portal("logout", destination))]
+            return [Action("Use another account", self.portal("logout", destination), quiet=True)]
         return []
 
     def _here(self, request: web.BaseRequest) -> str | None:

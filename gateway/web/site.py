@@ -81,7 +81,15 @@ def build_site(
         visits=visits,
         clock=clock,
     )
-    logout = LogoutPage(frame=frame, pages=pages, csrf=csrf, cookies=cookies, return_to=return_to, visits=visits)
+    logout = LogoutPage(
+        frame=frame,
+        pages=pages,
+        csrf=csrf,
+        cookies=cookies,
+        return_to=return_to,
+        visits=visits,
+        home=onward.home,
+    )
     hand_over = HandOver(
         frame=frame,
         pages=pages,

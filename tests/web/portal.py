@@ -21,6 +21,7 @@ from gateway.config.rules import compile_rules
 from gateway.config.settings import Settings
 from gateway.policy.challenge import login_url
 from gateway.policy.client import TrustedProxies
+from gateway.policy.rules import RuleTable
 from gateway.problem import Problem
 from gateway.storage.database import Database
 from gateway.tokens.master_key import MasterKey
@@ -46,6 +47,7 @@ class World:
     sessions: Sessions
     users: Users
     site: Site
+    rules: RuleTable
     ann: User
     port: int
     slept: list[float] = field(default_factory=list)
@@ -200,6 +202,7 @@ class Portals:
         self._hashers.append(hasher)
         users = Users(database, hasher, settings, clock)
         sessions = Sessions(database, settings.sessions, clock)
+        rules = compile_rules(settings)
         slept: list[float] = []
 
         async def sleep(seconds: float) -> None:
@@ -207,7 +210,7 @@ class Portals:
 
         site = build_site(
             settings=settings,
-            rules=compile_rules(settings),
+            rules=rules,
             proxies=TrustedProxies(settings.server.trusted_proxies),
             sessions=sessions,
             users=users,
@@ -218,7 +221,7 @@ class Portals:
         )
         ann = await users.find("ann") or await users.create("ann", "ann@example.com", PASSWORD)
         self._runners.append(await serve(application(settings, sessions, site), bound))
-        return World(settings, clock, database, sessions, users, site, ann, port, slept)
+        return World(settings, clock, database, sessions, users, site, rules, ann, port, slept)
 
     async def close(self) -> None:
         for runner in self._runners:
