@@ -55,7 +55,10 @@ class Decision(NamedTuple):
     @property
     def detail(self) -> str:
         """Say why, to the operator: it names what the route requires, which is nobody else's business."""
-        return _DETAILS[self.reason] if self.unmet is None else f"the route requires {phrase(self.unmet)}"
+        if self.unmet is not None:
+            return f"the route requires {phrase(self.unmet)}"
+        # A caller may refuse for reasons of its own, such as a bad credential.
+        return _DETAILS.get(self.reason, self.reason.replace("_", " "))
 
 
 # Looked up once: a class attribute and NamedTuple's own __new__ cost more than all the rest of a decision.

@@ -93,7 +93,7 @@ class Roles:
     def unmet(self, identity: Identity | None, client_ip: IPAddress | None) -> str | None:  # noqa: ARG002
         if identity is None:
             return ANONYMOUS
-        return "role_missing" if self.names.isdisjoint(identity.roles) else None
+        return "missing_role" if self.names.isdisjoint(identity.roles) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ class Scopes:
         if identity is None:
             return ANONYMOUS
         scopes = identity.scopes
-        return None if scopes is None or self.names <= scopes else "scope_missing"
+        return None if scopes is None or self.names <= scopes else "missing_scope"
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,7 +97,7 @@ def test_secrets_are_masked(config: Path, output: str) -> None:
         ([ADMIN, *AS_ANN], "forbid", "admin", "unknown_address", 1),
         ([ADMIN, *AS_ANN, "--ip", "192.0.2.1"], "forbid", "admin", "address_not_listed", 1),
         ([ADMIN, *AS_ANN, "--ip", "10.0.0.1"], "allow", "admin", "authenticated", 0),
-        ([ADMIN, "--user", "eve", "--role", "user", "--ip", "10.0.0.1"], "forbid", "admin", "role_missing", 1),
+        ([ADMIN, "--user", "eve", "--role", "user", "--ip", "10.0.0.1"], "forbid", "admin", "missing_role", 1),
         (["https://other.example.com/", *AS_ANN], "unknown", None, "no_route", 1),
         (["https://wiki.example.com/", *AS_ANN, "--header", "x-tenant: blue"], "allow", "tenant", "authenticated", 0),
         (["https://wiki.example.com/", *AS_ANN, "--header", "X-Tenant: red"], "unknown", None, "no_route", 1),

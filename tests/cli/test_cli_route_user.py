@@ -58,7 +58,7 @@ async def test_user_is_looked_up_by_name_or_id(config: Path, users: Users) -> No
         assert sent["X-Forwarded-Email"] == "ann@example.com"
     denied = await explain(config, "/", bob.id)
     assert denied.exit_code == 1
-    assert json.loads(denied.stdout)["reason"] == "role_missing"
+    assert json.loads(denied.stdout)["reason"] == "missing_role"
 
 
 async def test_disabled_user_counts_as_nobody(config: Path, users: Users) -> None:

@@ -73,12 +73,12 @@ def test_a_kind_that_the_route_does_not_list_counts_as_nobody(kind: CredentialKi
 
 REQUIREMENTS = [
     pytest.param(ADMIN, someone(roles=("ops", "user")), INSIDE, None, id="one of the roles"),
-    pytest.param(ADMIN, someone(roles=("user",)), INSIDE, "role_missing", id="none of the roles"),
-    pytest.param(ADMIN, someone(roles=("Admin",)), INSIDE, "role_missing", id="roles by case"),
-    pytest.param(ADMIN, someone(), INSIDE, "role_missing", id="no roles"),
+    pytest.param(ADMIN, someone(roles=("user",)), INSIDE, "missing_role", id="none of the roles"),
+    pytest.param(ADMIN, someone(roles=("Admin",)), INSIDE, "missing_role", id="roles by case"),
+    pytest.param(ADMIN, someone(), INSIDE, "missing_role", id="no roles"),
     pytest.param(WRITE, someone(), INSIDE, None, id="scopes do not limit a session"),
-    pytest.param(WRITE, someone(scopes=frozenset()), INSIDE, "scope_missing", id="no scopes"),
-    pytest.param(WRITE, someone(scopes=frozenset({"wiki:read"})), INSIDE, "scope_missing", id="some scopes"),
+    pytest.param(WRITE, someone(scopes=frozenset()), INSIDE, "missing_scope", id="no scopes"),
+    pytest.param(WRITE, someone(scopes=frozenset({"wiki:read"})), INSIDE, "missing_scope", id="some scopes"),
     pytest.param(WRITE, someone(scopes=frozenset({"wiki:read", "wiki:write", "x"})), INSIDE, None, id="all scopes"),
     pytest.param(BOB, someone("bob"), INSIDE, None, id="user"),
     pytest.param(BOB, someone("Bob"), INSIDE, "user_not_listed", id="user by case"),
@@ -142,7 +142,7 @@ def test_detail_names_what_is_missing() -> None:
         ("all of", None, 1),
         ("user bob", None, 2),
         ("any of", "no_alternative", 1),
-        ("one of the roles admin, ops", "role_missing", 2),
+        ("one of the roles admin, ops", "missing_role", 2),
         ("not", "excluded", 2),
         ("address in one of 10.0.0.0/8, fd00::/8", None, 3),
     ]
@@ -235,3 +235,7 @@ def test_what_holds_from_nowhere_holds_from_everywhere(
 ) -> None:
     if tree.unmet(person, None) is None:
         assert tree.unmet(person, ip) is None
+
+
+def test_detail_of_a_foreign_reason_is_the_reason() -> None:
+    assert Decision(Outcome.FORBID, rule(), "bad_origin").detail == "bad origin"
