@@ -60,9 +60,7 @@ def settings_of(document: Document, path: Path | None, environ: Mapping[str, str
     if settings is None or document.problems:
         raise ConfigError(_in_order(document, variables))
     if secrets:
-        database = settings.database.model_copy(
-            update={"url": secrets[("database", "url")], "url_file": None}
-        )
+        database = settings.database.model_copy(update={"url": secrets[("database", "url")], "url_file": None})
         settings = settings.model_copy(update={"database": database})
     return Loaded(settings, path, _origins(document, variables))
 
@@ -140,16 +138,12 @@ def _in_order(document: Document, variables: Mapping[KeyPath, str]) -> list[Conf
     """Sort problems as the file reads; one that a variable caused names the variable instead of a line."""
     by_key = {key_text(path): variable for path, variable in variables.items()}
     problems = [
-        ConfigProblem(each.message, each.key, f"environment {by_key[each.key]}")
-        if each.key in by_key
-        else each
+        ConfigProblem(each.message, each.key, f"environment {by_key[each.key]}") if each.key in by_key else each
         for each in document.problems
     ]
     return sorted(dict.fromkeys(problems), key=lambda each: (each.line, each.column, each.key))
 
 
 def _origins(document: Document, variables: Mapping[KeyPath, str]) -> dict[str, str]:
-    origins = {
-        key_text(path): f"{document.file}:{place.line}" for path, place in document.places.items() if path
-    }
+    origins = {key_text(path): f"{document.file}:{place.line}" for path, place in document.places.items() if path}
     return origins | {key_text(path): f"${variable}" for path, variable in variables.items()}

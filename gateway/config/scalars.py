@@ -89,6 +89,4 @@ Duration = Annotated[
     PlainSerializer(format_duration, return_type=str),
     _DURATION_SCHEMA,
 ]
-Size = Annotated[
-    int, BeforeValidator(parse_size), PlainSerializer(format_size, return_type=str), _SIZE_SCHEMA
-]
+Size = Annotated[int, BeforeValidator(parse_size), PlainSerializer(format_size, return_type=str), _SIZE_SCHEMA]

@@ -26,9 +26,7 @@ from pydantic import (
 from gateway.config.scalars import Duration, Size, parse_duration, parse_size
 from gateway.identity.identity import CredentialKind
 
-_HOST: Final = re.compile(
-    r"(?:\*\.)?(?!-)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*|\[[0-9a-f:.]+\]", re.IGNORECASE
-)
+_HOST: Final = re.compile(r"(?:\*\.)?(?!-)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*|\[[0-9a-f:.]+\]", re.IGNORECASE)
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _ROLE: Final = re.compile(r"[^\x00-\x1f\x7f]{1,100}")
 
@@ -101,9 +99,7 @@ def _path_pattern(text: str) -> str:
 
 
 def _prefix(text: str) -> str:
-    if text and (
-        not text.startswith("/") or text.endswith("/") or "//" in text or re.search(r"[?#\s*]", text)
-    ):
+    if text and (not text.startswith("/") or text.endswith("/") or "//" in text or re.search(r"[?#\s*]", text)):
         raise ValueError("must be empty or start with / and not end with it")
     return text
 
