@@ -25,8 +25,12 @@ update session set data = $2::text::jsonb, seen_at = $3, idle_until = $4
 where secret_hash = $1 and idle_until > $3 and expires_at > $3;
 
 -- name: touch
-update session set seen_at = $2, idle_until = least(expires_at, case when remembered then expires_at else $3 end)
-where id = any($1) and idle_until > $2 and expires_at > $2;
+-- Activity on one host keeps the login alive on all: the portal must know the browser when it goes to a third one,
+-- and must still be able to sign it out everywhere.
+update session set seen_at = case when id = any($1) then $2 else seen_at end,
+    idle_until = least(expires_at, case when remembered then expires_at else $3 end)
+where login_id in (select login_id from session where id = any($1) and idle_until > $2)
+    and idle_until > $2 and expires_at > $2;
 
 -- name: list
 select id, login_id, host, remembered, methods, authenticated_at, created_at, seen_at, idle_until, expires_at, address, user_agent

@@ -218,3 +218,17 @@ async def test_foreign_origin_is_reached_without_a_ticket(portals: Portals, clie
     answer = await browser.sign_in("/login?rd=https%3A%2F%2Fspa.example%2Fdone&handover=" + "A" * 43)
     assert answer.location == "https://spa.example/done"
     assert await world.count("login_ticket") == 0
+
+
+async def test_activity_on_one_host_keeps_the_portal_s_session(world: World, browser: Browser) -> None:
+    await browser.sign_in()
+    await browser.get(await to_callback(browser))
+    there = await world.sessions.find(browser.secret(APP) or "", APP)
+    assert there is not None
+    for _ in range(3):
+        world.clock.advance(6 * 3600)
+        await world.sessions.touch([there.session.id])
+    here = await world.sessions.find(browser.secret("localhost") or "", "localhost")
+    assert here is not None
+    assert here.session.seen_at == here.session.created_at
+    assert (await browser.get(world.url("127.0.0.1", "/.gateway/start"))).status == 302
