@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from gateway.config.document import KeyPath
-from gateway.config.settings import Route, Settings
+from gateway.config.route import Route
+from gateway.config.settings import Settings
 
 Finding = tuple[KeyPath, str]
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, TypeVar
 
-from gateway.config.settings import FileValue, IdentitySettings, Match, Require, Route, Settings
+from gateway.config.route import FileValue, IdentitySettings, Match, Require, Route
+from gateway.config.settings import Settings
 from gateway.errors import ConfigError, ConfigProblem, TargetRejected
 from gateway.policy import presets, requirements, rules
 from gateway.policy.host import parse_host

@@ -1,167 +1,63 @@
 """The configuration as typed, frozen settings. Attribute names are the YAML's keys.
 
 ``gateway.config.load`` reads files into these; a model checks what can be seen from its own values, and
-``gateway.config.crosscheck`` what takes several.
+``gateway.config.crosscheck`` what takes several. The text below a key describes it in the JSON Schema.
 """
 
 from __future__ import annotations
 
-import ipaddress
-import re
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    StrictBool,
-    StrictInt,
-)
+from pydantic import Field, SecretStr, StrictBool, StrictInt
 
+from gateway.config.route import Route
 from gateway.config.scalars import Duration, Size, parse_duration, parse_size
-from gateway.identity.identity import CredentialKind
-
-_HOST: Final = re.compile(r"(?:\*\.)?(?!-)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*|\[[0-9a-f:.]+\]", re.IGNORECASE)
-_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_ROLE: Final = re.compile(r"[^\x00-\x1f\x7f]{1,100}")
-
-
-def _listed(value: Any) -> Any:
-    """A single value stands for a list of one."""
-    return (value,) if isinstance(value, str | dict) else value
-
-
-def _http_url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("must be a URL that starts with http:// or https://")
-    if parts.username is not None or parts.query or parts.fragment or parts.port == 0:
-        raise ValueError("must be scheme, host and port only, without user, query or fragment")
-    return text
-
-
-def _origin(text: str) -> str:
-    _http_url(text)
-    if urlsplit(text).path not in {"", "/"}:
-        raise ValueError("must not have a path: write only scheme, host and port")
-    return text.rstrip("/")
-
-
-def _host(text: str) -> str:
-    host = text.lower().rstrip(".")
-    if not _HOST.fullmatch(host):
-        raise ValueError("must be a host name, such as wiki.example.com or *.example.com, without a port")
-    return host
-
-
-def _network(text: str) -> str:
-    try:
-        return str(ipaddress.ip_network(text, strict=True))
-    except ValueError as error:
-        raise ValueError(f"must be an address or network, such as 10.0.0.0/8: {error}") from error
-
-
-def _pattern(text: str) -> str:
-    try:
-        re.compile(text)
-    except re.error as error:
-        raise ValueError(f"is not a regular expression: {error}") from error
-    return text
-
-
-def _field_name(text: str) -> str:
-    if not _TOKEN.fullmatch(text):
-        raise ValueError("is not an HTTP field name")
-    return text
-
-
-def _method(text: str) -> str:
-    if not _TOKEN.fullmatch(text):
-        raise ValueError("is not an HTTP method")
-    return text.upper()
-
-
-def _path_pattern(text: str) -> str:
-    if not text.startswith("/"):
-        raise ValueError("must start with /")
-    if "//" in text or "\\" in text or re.search(r"[?#\x00-\x20\x7f]", text):
-        raise ValueError("must be a path without //, \\, query, fragment or spaces")
-    if "**" in text.removesuffix("/**"):
-        raise ValueError("** may stand only at the end, after a slash")
-    if any("*" in part and part not in {"*", "**"} for part in text.split("/")):
-        raise ValueError("* stands for a whole segment; use path_regex for parts of one")
-    return text
-
-
-def _prefix(text: str) -> str:
-    if text and (not text.startswith("/") or text.endswith("/") or "//" in text or re.search(r"[?#\s*]", text)):
-        raise ValueError("must be empty or start with / and not end with it")
-    return text
-
-
-def _role(text: str) -> str:
-    if not _ROLE.fullmatch(text):
-        raise ValueError("must be 1 to 100 characters without control characters")
-    return text
-
-
-def _listen(text: str) -> str:
-    if text.startswith("unix:/"):
-        return text
-    host, colon, port = text.rpartition(":")
-    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:  # noqa: PLR2004 - a port's range
-        raise ValueError("must be ADDRESS:PORT, such as 127.0.0.1:8080, or unix:/path")
-    try:
-        ipaddress.ip_address(host.strip("[]"))
-    except ValueError as error:
-        if host != "localhost":
-            raise ValueError("must be an IP address and port, such as 0.0.0.0:8080") from error
-    return text
-
-
-PublicUrl = Annotated[str, AfterValidator(_origin)]
-ServerUrl = Annotated[str, AfterValidator(_origin)]
-Host = Annotated[str, AfterValidator(_host)]
-Network = Annotated[str, AfterValidator(_network)]
-Pattern = Annotated[str, AfterValidator(_pattern)]
-FieldName = Annotated[str, AfterValidator(_field_name)]
-Method = Annotated[str, AfterValidator(_method)]
-PathPattern = Annotated[str, AfterValidator(_path_pattern)]
-Prefix = Annotated[str, AfterValidator(_prefix)]
-Role = Annotated[str, AfterValidator(_role)]
-Listen = Annotated[str, AfterValidator(_listen)]
-
-
-class Section(BaseModel):
-    """A part of the configuration: frozen, and strict about keys and types."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, hide_input_in_errors=True)
+from gateway.config.section import Section
+from gateway.config.values import (
+    FilePath,
+    Issuer,
+    Label,
+    Listen,
+    Network,
+    OneOrMore,
+    Origin,
+    PortalPrefix,
+    UpstreamName,
+)
 
 
 class Limits(Section):
     """What one request may cost."""
 
     header_bytes: Size = Field(parse_size("32KiB"), ge=1024, le=1024 * 1024)
+    """The largest request head; above it: 431."""
     body_bytes: Size = parse_size("100MiB")
+    """The largest request body; above it: 413."""
     idle_timeout: Duration = parse_duration("75s")
+    """How long a client's connection may stay silent."""
 
 
 class Server(Section):
     """Where the gateway listens and how the world reaches it."""
 
-    listen: Annotated[tuple[Listen, ...], BeforeValidator(_listed)] = Field(("127.0.0.1:8080",), min_length=1)
+    listen: Annotated[tuple[Listen, ...], OneOrMore] = Field(("127.0.0.1:8080",), min_length=1)
+    """Addresses to listen on: `ADDRESS:PORT` or `unix:/path`."""
     internal_listen: Listen | None = "127.0.0.1:9180"
-    public_url: PublicUrl = "http://localhost:8080"
-    prefix: Prefix = ""
+    """Where `/healthz`, `/readyz` and `/metrics` are answered; null: nowhere."""
+    public_url: Origin = "http://localhost:8080"
+    """Where people reach the gateway's own pages and API: scheme, host and port."""
+    prefix: PortalPrefix = ""
+    """A path before the gateway's own pages, where their host is shared with an application."""
     workers: Literal[1] = 1
-    trusted_proxies: Annotated[tuple[Network, ...], BeforeValidator(_listed)] = ()
+    """Processes that serve."""
+    trusted_proxies: Annotated[tuple[Network, ...], OneOrMore] = ()
+    """Networks whose X-Forwarded-* and X-Original-* fields are believed."""
     limits: Limits = Limits()
+    """What one request may cost."""
     drain_timeout: Duration = parse_duration("30s")
+    """How long requests under way may take to finish when the gateway is told to stop."""
 
     @property
     def public_host(self) -> str:
@@ -171,208 +67,161 @@ class Server(Section):
     @property
     def public_origin(self) -> str:
         """The portal's origin as browsers send it (RFC 6454 section 6.2)."""
-        parts = urlsplit(self.public_url)
-        host = f"[{self.public_host}]" if ":" in self.public_host else self.public_host
-        default = {"http": 80, "https": 443}[parts.scheme]
-        return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port not in {None, default} else "")
+        return self.public_url
 
     @property
     def secure(self) -> bool:
         """Whether people reach the gateway over TLS, which decides the cookies' names and flags."""
-        return self.public_url.lower().startswith("https:")
+        return self.public_url.startswith("https:")
 
 
 class DatabaseSettings(Section):
-    """Which PostgreSQL to use. Without ``url`` the gateway runs its own."""
+    """Which PostgreSQL to use. Without `url` the gateway runs its own."""
 
     url: SecretStr | None = None
-    url_file: Path | None = None
+    """`postgresql://user:password@host:5432/name`, with libpq's parameters."""
+    url_file: FilePath | None = None
+    """A file that holds the URL."""
     pool_size: StrictInt = Field(4, ge=1, le=200)
+    """Connections that each process may open, beside one for events."""
     max_staleness: Duration = parse_duration("3s")
+    """For how long a revocation elsewhere may stay unseen before every request asks the database."""
 
 
 class SessionSettings(Section):
     """How long a browser stays signed in."""
 
     idle_timeout: Duration = parse_duration("12h")
+    """Without a request for this long, a session ends."""
     lifetime: Duration = parse_duration("7d")
+    """After this, a session ends in any case."""
     remember_for: Duration = parse_duration("30d")
+    """The lifetime after a login with "remember me"; idleness does not end it."""
     max_per_user: StrictInt = Field(20, ge=1, le=1000)
+    """Above this, a user's oldest session ends."""
 
 
 class TokenSettings(Section):
     """What the gateway signs, and for how long."""
 
-    issuer: Annotated[str, AfterValidator(_http_url)] | None = None
+    issuer: Issuer | None = None
+    """The `iss` of every token; when not given, `server.public_url` with `server.prefix`."""
     algorithm: Literal["ES256", "RS256", "EdDSA"] = "ES256"
+    """How new signing keys sign."""
     access_lifetime: Duration = parse_duration("15m")
+    """How long an access token is good."""
     refresh_lifetime: Duration = parse_duration("30d")
+    """How long a refresh token is good; each is good once."""
     key_rotation: Duration = parse_duration("90d")
+    """How old a signing key becomes before the next takes over."""
 
 
 class PasswordSettings(Section):
     """What a password must be, and what checking one costs."""
 
     min_length: StrictInt = Field(8, ge=8, le=64)
+    """The shortest password that can be set, in characters."""
     bcrypt_cost: StrictInt = Field(12, ge=4, le=16)
+    """The logarithm of bcrypt's rounds: one more doubles the time of a login."""
 
 
 class Registration(Section):
     """Whether people may make accounts for themselves."""
 
     enabled: StrictBool = True
+    """Anybody may; otherwise only administrators make accounts."""
     require_verified_email: StrictBool = False
-    default_roles: Annotated[tuple[Role, ...], BeforeValidator(_listed)] = ("user",)
+    """An account works only after its address was verified."""
+    default_roles: Annotated[tuple[Label, ...], OneOrMore] = ("user",)
+    """The roles of a new account."""
 
 
 class LoginSettings(Section):
     """How many failures are tolerated, and where a login may return to."""
 
     max_failures: StrictInt = Field(10, ge=1, le=10_000)
+    """Failed logins for one account within `window`, before it is locked."""
     window: Duration = parse_duration("15m")
+    """The time within which failures are counted together."""
     lockout: Duration = parse_duration("15m")
+    """How long an account stays locked; the right password does not open it."""
     per_ip: StrictInt = Field(100, ge=1, le=1_000_000)
-    return_origins: Annotated[tuple[PublicUrl, ...], BeforeValidator(_listed)] = ()
+    """Failed logins from one address (of IPv6, one /64) within `window`, before it must wait."""
+    return_origins: Annotated[tuple[Origin, ...], OneOrMore] = ()
+    """Other origins that a login may lead back to, besides the portal and the hosts of routes."""
 
 
 class Logging(Section):
-    """How the log looks: ``auto`` is console on a terminal and JSON elsewhere."""
+    """How the log looks."""
 
     format: Literal["auto", "json", "console"] = "auto"
+    """`auto` is console on a terminal and JSON elsewhere."""
     level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least important lines that are written."""
 
 
 class Branding(Section):
-    """What pages call this place."""
+    """What the pages look like."""
 
-    name: str = Field("Gateway", min_length=1, max_length=80)
+    name: Label = Field("Gateway", max_length=80)
+    """What the pages call this place."""
 
 
 class UpstreamTimeouts(Section):
-    """``response`` is the wait for the response head, ``idle`` the longest silence after it."""
+    """How long an upstream may take."""
 
     connect: Duration = parse_duration("2s")
+    """The longest wait for a connection."""
     response: Duration = parse_duration("60s")
+    """The longest wait for the response's head."""
     idle: Duration = parse_duration("90s")
+    """The longest silence after it."""
 
 
 class Upstream(Section):
     """A named pool of servers."""
 
-    servers: Annotated[tuple[ServerUrl, ...], BeforeValidator(_listed)] = Field(min_length=1)
+    servers: Annotated[tuple[Origin, ...], OneOrMore] = Field(min_length=1)
+    """URLs of scheme, host and port; several take turns."""
     balance: Literal["round_robin"] = "round_robin"
+    """How one of several servers is chosen."""
     timeouts: UpstreamTimeouts = UpstreamTimeouts()
-
-
-class Match(Section):
-    """What a request must look like. All that is given must hold; a list is any of."""
-
-    host: Annotated[tuple[Host, ...], BeforeValidator(_listed)] = ()
-    path: Annotated[tuple[PathPattern, ...], BeforeValidator(_listed)] = ()
-    path_regex: Pattern | None = None
-    methods: Annotated[tuple[Method, ...], BeforeValidator(_listed)] = ()
-    headers: dict[FieldName, str] = {}
-
-
-class Require(Section):
-    """What must be true of who asks. All that is given must hold."""
-
-    roles: Annotated[tuple[Role, ...], BeforeValidator(_listed)] | None = Field(None, min_length=1)
-    scopes: Annotated[tuple[str, ...], BeforeValidator(_listed)] | None = Field(None, min_length=1)
-    users: Annotated[tuple[str, ...], BeforeValidator(_listed)] | None = Field(None, min_length=1)
-    source_ip: Annotated[tuple[Network, ...], BeforeValidator(_listed)] | None = Field(None, min_length=1)
-    any: tuple[Require, ...] | None = Field(None, min_length=1)
-    all: tuple[Require, ...] | None = Field(None, min_length=1)
-    not_: Require | None = Field(None, alias="not")
-
-
-class FileValue(Section):
-    """A header's value that is kept in a file, because it is a secret."""
-
-    file: Path
-
-
-class Assertion(Section):
-    """A signed statement of who asks, in ``X-Gateway-Assertion``."""
-
-    audience: str = Field(min_length=1, max_length=255)
-
-
-class IdentitySettings(Section):
-    """What the upstream is told."""
-
-    preset: Literal["forwarded", "auth-request", "remote-user", "none"] = "forwarded"
-    headers: dict[FieldName, str | FileValue] = {}
-    assertion: Assertion | None = None
-    pass_authorization: StrictBool = False
-
-
-class Rewrite(Section):
-    """How the path changes on its way to the upstream."""
-
-    strip_prefix: Prefix = ""
-    add_prefix: Prefix = ""
-
-
-class RequestHeaders(Section):
-    """Header fields that are removed by default and that this route lets pass."""
-
-    pass_: Annotated[tuple[FieldName, ...], BeforeValidator(_listed)] = Field((), alias="pass")
-
-
-class RouteTimeouts(Section):
-    """As the upstream's, for this route."""
-
-    response: Duration | None = None
-    idle: Duration | None = None
-
-
-class RouteLimits(Section):
-    """As the server's, for this route."""
-
-    body_bytes: Size | None = None
-
-
-class Route(Section):
-    """One rule: what it matches, what it requires, where it goes, what identity is sent."""
-
-    name: str = Field("", max_length=100)
-    match: Match = Match()
-    access: Literal["public", "optional", "required", "deny"] = "required"
-    require: Require | None = None
-    credentials: tuple[Literal["session", "bearer", "api_token"], ...] = ("session", "bearer", "api_token")
-    identity: IdentitySettings = IdentitySettings()
-    rewrite: Rewrite = Rewrite()
-    preserve_host: StrictBool = True
-    request_headers: RequestHeaders = RequestHeaders()
-    timeouts: RouteTimeouts = RouteTimeouts()
-    limits: RouteLimits = RouteLimits()
-    websocket: StrictBool = True
-    upstream: str = ""
-
-    @property
-    def kinds(self) -> frozenset[CredentialKind]:
-        return frozenset(CredentialKind(kind) for kind in self.credentials)
+    """How long an upstream may take."""
 
 
 class Settings(Section):
     """The whole configuration."""
 
     version: Literal[1] = 1
+    """The version of this format."""
     server: Server = Server()
-    data_dir: Path = Path("./var")
+    """Where the gateway listens and how the world reaches it."""
+    data_dir: FilePath = Path("./var")
+    """Where the embedded database and a generated secret key are kept."""
     secret_key: SecretStr | None = None
-    secret_key_file: Path | None = None
+    """The master key: at least 32 random bytes in base64. Made in `data_dir` when not given."""
+    secret_key_file: FilePath | None = None
+    """A file that holds the master key."""
     database: DatabaseSettings = DatabaseSettings()
+    """Which PostgreSQL to use. Without `url` the gateway runs its own."""
     sessions: SessionSettings = SessionSettings()
+    """How long a browser stays signed in."""
     tokens: TokenSettings = TokenSettings()
+    """What the gateway signs, and for how long."""
     passwords: PasswordSettings = PasswordSettings()
+    """What a password must be, and what checking one costs."""
     registration: Registration = Registration()
+    """Whether people may make accounts for themselves."""
     login: LoginSettings = LoginSettings()
+    """How many failures are tolerated, and where a login may return to."""
     logging: Logging = Logging()
+    """How the log looks."""
     branding: Branding = Branding()
-    upstreams: dict[str, Upstream] = {}
+    """What the pages look like."""
+    upstreams: dict[UpstreamName, Upstream] = {}
+    """Named pools of servers."""
     routes: tuple[Route, ...] = ()
+    """The rules, in order: the first that matches decides; a request that none matches is answered with 404."""
 
     @property
     def issuer(self) -> str:
