@@ -43,9 +43,7 @@ class Judge:
         verified: Verified | None = None
         if rule is not None and rule.access not in {Access.PUBLIC, Access.DENY}:
             try:
-                verified = self._resolver.cached(headers, rule.credentials, target.host)
-                if verified is None:
-                    verified = await self._resolver.resolve(headers, rule.credentials, target.host)
+                verified = await self._resolver.resolve(headers, rule.credentials, target.host)
             except CredentialRejected as error:
                 return self._counted(Decision(Outcome.LOGIN, rule, error.reason, None), None)
         decision = decide(rule, verified.identity if verified else None, client.ip)

@@ -38,15 +38,17 @@ class Resolver:
         self._activity = activity
         self._clock = clock
 
-    def cached(self, headers: Headers, kinds: frozenset[CredentialKind], host: str) -> Verified | None:
-        """Return who asks when exactly one credential is presented, known, and the feed is fresh; None says nothing.
+    def key_of(self, headers: Headers, kinds: frozenset[CredentialKind], host: str) -> bytes | None:
+        """Return the cache key of the one credential that is presented; None when there is not exactly one.
 
-        Raises what ``Presenter.present`` raises.
+        A function of its arguments alone. Raises what ``Presenter.present`` raises.
         """
         presented = self.presenter.present(headers, kinds)
-        if len(presented) != 1 or not self._feed.fresh():
-            return None
-        return self._cache.get(cache_key(presented[0], host))
+        return cache_key(presented[0], host) if len(presented) == 1 else None
+
+    def known(self, key: bytes) -> Verified | None:
+        """Return who the credential with this key stands for, if that may be believed; None says nothing."""
+        return self._cache.get(key) if self._feed.fresh() else None
 
     async def resolve(self, headers: Headers, kinds: frozenset[CredentialKind], host: str) -> Verified | None:
         """Return who asks, or None when nothing is presented. Every credential presented must be good.

@@ -10,6 +10,7 @@ from aiohttp.streams import StreamReader
 
 from gateway.errors import GatewayError
 from gateway.proxy.connection import UpstreamConnection
+from gateway.proxy.plan import Plan
 
 _LAST_CHUNK: Final = b"0\r\n\r\n"
 
@@ -27,22 +28,15 @@ class RequestBody:
 
     __slots__ = ("_content", "_idle_seconds", "_limit", "framing", "present")
 
-    def __init__(self, request: web.BaseRequest, limit: int, idle_seconds: float) -> None:
+    def __init__(self, request: web.BaseRequest, plan: Plan, limit: int, idle_seconds: float) -> None:
         """Raises BodyTooLarge at once when the announced length says so."""
         self._content: StreamReader = request.content
         self._limit = limit
         self._idle_seconds = idle_seconds
-        length = request.headers.get("Content-Length")
-        self.present = request.can_read_body
-        if length is not None:
-            if int(length) > limit:
-                raise BodyTooLarge
-            self.framing = b"Content-Length: %d\r\n" % int(length)
-        elif "Transfer-Encoding" in request.headers:
-            self.framing = b"Transfer-Encoding: chunked\r\n"
-            self.present = True
-        else:
-            self.framing = b""
+        self.framing = plan.framing
+        if plan.content_length is not None and plan.content_length > limit:
+            raise BodyTooLarge
+        self.present = bool(plan.framing) and (self.chunked or request.can_read_body)
 
     @property
     def chunked(self) -> bool:

@@ -27,7 +27,7 @@ RawHeader = tuple[bytes, bytes]
 
 
 class UpstreamConnection(asyncio.Protocol):
-    """Send a request with ``start``, await ``head``, then take the body with ``read``."""
+    """Await ``start``, ``check``, then take the body with ``read``."""
 
     __slots__ = (
         "_buffered",
@@ -53,6 +53,7 @@ class UpstreamConnection(asyncio.Protocol):
         "reason",
         "received_bytes",
         "response_seconds",
+        "resting_place",
         "reused",
         "status",
         "tail",
@@ -60,8 +61,10 @@ class UpstreamConnection(asyncio.Protocol):
         "version",
     )
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, resting_place: deque[UpstreamConnection]) -> None:
+        """``resting_place`` is where it waits between exchanges: the kept connections of its server."""
         self._loop = loop
+        self.resting_place = resting_place
         self.transport: asyncio.Transport | None = None
         self.reused = False
         self.last_used = 0.0
@@ -95,31 +98,39 @@ class UpstreamConnection(asyncio.Protocol):
 
     # What the handler calls.
 
-    def start(self, data: bytes, *, head_request: bool, upgrade: bool, response_seconds: float) -> None:
-        """Send a request's head, with as much of its body as ``data`` holds; the response is awaited with ``head``."""
-        self._reset()
+    def start(self, data: bytes, *, head_request: bool, upgrade: bool, response_seconds: float) -> asyncio.Future[None]:
+        """Send a request's head, with as much of its body as ``data`` holds.
+
+        The future is done when the response's head has arrived, or never will: ``check`` tells.
+        """
+        if self.status:
+            self._reset()
+        loop = self._loop
         self._parser = httptools.HttpResponseParser(self)
         self._is_head_request = head_request
         self._wants_upgrade = upgrade
         self.response_seconds = response_seconds
-        self.deadline = self._loop.time() + response_seconds
+        self.deadline = loop.time() + response_seconds
+        waiter = self._head_waiter = loop.create_future()
         if self.transport is not None:
             self.transport.write(data)
+        else:
+            waiter.set_result(None)
+        return waiter
 
-    async def head(self) -> None:
-        """Wait for the response's head. Raises UpstreamError."""
-        if self.status == 0:
-            self._raise_if_broken()
-            self._head_waiter = self._loop.create_future()
-            await self._head_waiter
-        self._raise_if_broken()
+    def check(self) -> None:
+        """Raise UpstreamError unless a response's head has arrived and the exchange is whole so far."""
+        if self._error is not None and not self.complete:
+            raise self._error
+        if self.transport is None and not self.complete:
+            raise UpstreamUnreachable("closed")
 
     async def read(self) -> bytes:
         """Return some of the body, empty at its end. Raises UpstreamError when it ends too early."""
         while not self._chunks:
             if self.complete:
                 return b""
-            self._raise_if_broken()
+            self.check()
             self._read_waiter = self._loop.create_future()
             await self._read_waiter
         chunk = self.take()
@@ -136,13 +147,13 @@ class UpstreamConnection(asyncio.Protocol):
 
     async def write(self, data: bytes) -> None:
         """Send more of the request's body, at the pace that the upstream takes it. Raises UpstreamError."""
-        self._raise_if_broken()
+        self.check()
         if self.transport is not None:
             self.transport.write(data)
         if self._writing_paused:
             self._drain_waiter = self._loop.create_future()
             await self._drain_waiter
-            self._raise_if_broken()
+            self.check()
 
     def postpone(self, seconds: float) -> None:
         """Give the upstream ``seconds`` from now."""
@@ -165,6 +176,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._parser = None
         self.reused = True
         self.last_used = self._loop.time()
+        self.resting_place.append(self)
 
     @property
     def usable(self) -> bool:
@@ -336,16 +348,15 @@ class UpstreamConnection(asyncio.Protocol):
             return
         self.fail(UpstreamInvalid(reason))
 
-    def _raise_if_broken(self) -> None:
-        if self._error is not None and not self.complete:
-            raise self._error
-        if self.transport is None and not self.complete:
-            raise UpstreamUnreachable("closed")
-
     def _wake(self) -> None:
-        self._wake_one("_head_waiter")
-        self._wake_one("_read_waiter")
-        if not self._writing_paused:
+        waiter = self._head_waiter
+        if waiter is not None:
+            self._head_waiter = None
+            if not waiter.done():
+                waiter.set_result(None)
+        if self._read_waiter is not None:
+            self._wake_one("_read_waiter")
+        if self._drain_waiter is not None and not self._writing_paused:
             self._wake_one("_drain_waiter")
 
     def _wake_one(self, name: str) -> None:

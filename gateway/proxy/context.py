@@ -9,6 +9,7 @@ from gateway.policy.client import ClientAddress
 from gateway.policy.decision import Decision
 from gateway.policy.rules import Rule
 from gateway.policy.target import Target
+from gateway.proxy.plan import Plan
 
 
 @dataclass(slots=True)
@@ -16,6 +17,7 @@ class RequestContext:
     """The request's id, who sent it, what for, and what came of it."""
 
     request_id: str
+    plan: Plan | None = None
     client: ClientAddress | None = None
     target: Target | None = None
     rule: Rule | None = None

@@ -17,7 +17,7 @@ from gateway.proxy.connection import UpstreamConnection
 from gateway.proxy.headers import ResponseHeaders
 from gateway.proxy.reply import SentReply
 from gateway.proxy.tunnel import switch
-from gateway.proxy.upstream import Server, UpstreamPool
+from gateway.proxy.upstream import UpstreamPool
 
 # RFC 9110 section 9.2.2
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
@@ -46,8 +46,8 @@ class Exchange:
         "_head",
         "_live",
         "_pool",
+        "_pumping",
         "_request",
-        "_server",
         "_times",
         "_upgrade",
         "_verified",
@@ -78,7 +78,7 @@ class Exchange:
         self._live = live
         self._verified = verified
         self._connection: UpstreamConnection | None = None
-        self._server: Server | None = None
+        self._pumping: asyncio.Task[None] | None = None
 
     async def run(self) -> SentReply:
         """Carry the request out.
@@ -86,44 +86,44 @@ class Exchange:
         Raises UpstreamError, BodyTooLarge or BodyTooSlow while nothing has gone to the client; after that the
         client's connection is cut, so that it can tell a truncated answer from a whole one.
         """
-        pump: asyncio.Task[None] | None = None
         try:
             connection = await self._send()
-            if self._body.present:
-                pump = asyncio.create_task(self._pump(connection))
-                await self._head_or_pump(connection, pump)
             if self._upgrade and connection.status == HTTPStatus.SWITCHING_PROTOCOLS:
                 return await switch(self._request, connection, self._pool, self._filter, self._watch)
-            return await self._reply(connection, pump)
+            return await self._reply(connection)
         finally:
-            if pump is not None:
-                await self._settle(pump)
+            if self._pumping is not None:
+                await self._settle(self._pumping)
             self._release()
 
     async def _send(self) -> UpstreamConnection:
-        """Return a connection on which the request's head was sent and, without a body, the response's has arrived."""
+        """Return a connection on which the request was sent and the response's head has arrived."""
         method = self._request.method
-        fresh = False
+        pool = self._pool
+        resting = None if self._upgrade else pool.resting()
         while True:
-            connection, self._server = await self._pool.acquire(fresh=fresh or self._upgrade)
-            self._connection = connection
+            connection = self._connection = resting or await pool.connect()
             connection.idle_seconds = self._times.idle_seconds
-            connection.start(
+            answered = connection.start(
                 self._head,
                 head_request=method == "HEAD",
                 upgrade=self._upgrade,
                 response_seconds=self._times.response_seconds,
             )
-            if self._body.present:
-                return connection
             try:
-                await connection.head()
+                if self._body.present:
+                    self._pumping = asyncio.create_task(self._pump(connection))
+                    await self._answered_or_pumped(answered, self._pumping)
+                else:
+                    await answered
+                connection.check()
             except UpstreamError:
                 # Only what may be repeated, and only where the upstream cannot have seen it (RFC 9110 section 9.2.2).
-                if not (connection.reused and connection.died_unanswered and method in _IDEMPOTENT):
+                repeatable = method in _IDEMPOTENT and not self._body.present
+                if not (repeatable and connection.reused and connection.died_unanswered):
                     raise
                 self._release()
-                fresh = True
+                resting = None
             else:
                 return connection
 
@@ -134,25 +134,21 @@ class Exchange:
         await self._body.pump(connection)
 
     @staticmethod
-    async def _head_or_pump(connection: UpstreamConnection, pump: asyncio.Task[None]) -> None:
+    async def _answered_or_pumped(answered: asyncio.Future[None], pump: asyncio.Task[None]) -> None:
         """Wait for the response's head while the body is sent; the answer may come before the body's end."""
-        head = asyncio.ensure_future(connection.head())
-        try:
-            done, _ = await asyncio.wait({head, pump}, return_when=asyncio.FIRST_COMPLETED)
-            if pump in done and head not in done and (error := pump.exception()) is not None:
-                if not isinstance(error, UpstreamError):
-                    raise error
-                # The upstream stopped reading; it may have answered why before that.
-                await asyncio.wait({head}, timeout=1)
-            await head
-        finally:
-            head.cancel()
+        await asyncio.wait({answered, pump}, return_when=asyncio.FIRST_COMPLETED)
+        if pump.done() and not answered.done() and (error := pump.exception()) is not None:
+            if not isinstance(error, UpstreamError):
+                raise error
+            # The upstream stopped reading; it may have answered why before that.
+            await asyncio.wait({answered}, timeout=1)
+        await answered
 
-    async def _reply(self, connection: UpstreamConnection, pump: asyncio.Task[None] | None) -> SentReply:
+    async def _reply(self, connection: UpstreamConnection) -> SentReply:
         request = self._request
         lines, length = self._filter.filtered(connection.headers)
         status = connection.status
-        keep_alive = bool(request.keep_alive) and (pump is None or pump.done())
+        keep_alive = bool(request.keep_alive) and (self._pumping is None or self._pumping.done())
         bodiless = request.method == "HEAD" or status in _BODILESS
         if length is not None:
             lines.append(b"Content-Length: %b\r\n" % length)
@@ -240,8 +236,8 @@ class Exchange:
             self._connection.keep_alive = False
 
     def _release(self) -> None:
-        if self._connection is not None and self._server is not None:
-            self._pool.release(self._connection, self._server)
+        if self._connection is not None:
+            self._pool.release(self._connection)
             self._connection = None
 
 

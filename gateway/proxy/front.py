@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from itertools import chain
 from time import perf_counter
 from typing import Any, Final
 
@@ -17,7 +16,7 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
 
-from gateway.errors import GatewayError, TargetRejected
+from gateway.errors import GatewayError
 from gateway.observability.access_log import Access, AccessLog
 from gateway.observability.metrics import Metrics
 from gateway.observability.request_id import RequestIds
@@ -27,12 +26,15 @@ from gateway.policy.navigation import is_navigation, redirect_status
 from gateway.policy.target import Target, parse_target
 from gateway.problem import Problem, problem_response
 from gateway.proxy.context import RequestContext
+from gateway.proxy.plan import Plans
 from gateway.proxy.portal import Portal
-from gateway.refusal import BAD_VERSION, HEADER_TOO_LARGE, INTERNAL, Refused, of_error
+from gateway.proxy.reply import SentReply
+from gateway.refusal import BAD_VERSION, INTERNAL, Refused, of_error
 
 ErrorPage = Callable[[Problem, str, web.BaseRequest], web.StreamResponse]
 Handler = Callable[[web.BaseRequest, RequestContext], Any]
 _UNAUTHENTICATED: Final = 401
+_VERSIONS: Final = frozenset({(1, 1), (1, 0)})
 _log = logging.getLogger(__name__)
 
 
@@ -62,7 +64,7 @@ class Front:
         self._metrics = metrics
         self._request_ids = request_ids
         self._error_page = error_page
-        self._max_header_bytes = max_header_bytes
+        self._plans = Plans(max_header_bytes)
 
     def make_request(
         self,
@@ -116,18 +118,15 @@ class Front:
         context.request_id = self._request_ids.new()
         client = self._trusted_proxies.client_of(peer[0] if isinstance(peer, tuple) else None, headers)
         context.client = client
-        host = headers.get("Host")
         scheme = self._scheme
+        host = None
         if client.trusted:
             context.request_id = self._request_ids.keep(headers.get("X-Request-Id"))
-            host, scheme = client.host or host, client.scheme or scheme
-        if request.version not in {(1, 1), (1, 0)}:
+            host, scheme = client.host, client.scheme or scheme
+        if request.version not in _VERSIONS:
             raise Refused(BAD_VERSION, close=True)
-        if sum(map(len, chain.from_iterable(request.raw_headers))) > self._max_header_bytes:
-            raise Refused(HEADER_TOO_LARGE, close=True)
-        if len(headers.getall("Host", ())) > 1:
-            raise TargetRejected("duplicate_host")
-        context.target = parse_target(request.method, request.raw_path, host, scheme)
+        plan = context.plan = self._plans.of(request)
+        context.target = parse_target(request.method, request.raw_path, host or plan.host, scheme)
 
     @staticmethod
     def _problem(error: GatewayError, context: RequestContext) -> Problem:
@@ -186,6 +185,8 @@ class Front:
 
 
 def _sent_bytes(response: web.StreamResponse | None) -> int:
+    if type(response) is SentReply:
+        return response.body_bytes
     if isinstance(response, web.Response):
         return response.content_length or 0
     return response.body_length if response is not None else 0

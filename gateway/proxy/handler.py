@@ -27,6 +27,7 @@ from gateway.proxy.upstream import Upstreams
 from gateway.refusal import BAD_ORIGIN, BAD_UPGRADE, BODY_TOO_LARGE, BODY_TOO_SLOW, Refused, of_decision
 
 _ALLOW: Final = Outcome.ALLOW
+_MOST_PLACES: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +64,12 @@ class ProxyHandler:
     async def __call__(self, request: web.BaseRequest, context: RequestContext) -> web.StreamResponse:
         """Answer one request. Raises Refused with what the client is told, or a GatewayError that says why not."""
         target, client = context.target, context.client
-        if target is None or client is None:
+        if target is None or client is None or context.plan is None:
             raise TargetRejected("no_target")
         rule = context.rule = self._rules.find(target, request.headers)
         verified: Verified | None = None
         if rule is not None and rule.access is not Access.PUBLIC and rule.access is not Access.DENY:
-            verified = self._resolver.cached(request.headers, rule.credentials, target.host)
-            if verified is None:
-                verified = await self._resolve(request, rule, target)
+            verified = self._known(request, context, rule, target) or await self._resolve(request, rule, target)
         context.verified = verified
         context.decision = decision = decide(rule, verified.identity if verified else None, client.ip)
         outcome = decision.outcome
@@ -79,6 +78,18 @@ class ProxyHandler:
             raise Refused(of_decision(decision))
         self._metrics.decisions[rule.name, "allow", decision.reason] += 1
         return await self._forward(request, context, rule)
+
+    def _known(self, request: web.BaseRequest, context: RequestContext, rule: Rule, target: Target) -> Verified | None:
+        """Return who asks when that is known without asking the database."""
+        keys = context.plan.credential_keys if context.plan is not None else {}
+        place = (rule.index, target.host)
+        try:
+            key = keys[place]
+        except KeyError:
+            key = self._resolver.key_of(request.headers, rule.credentials, target.host)
+            if len(keys) < _MOST_PLACES:  # clients choose hosts
+                keys[place] = key
+        return self._resolver.known(key) if key is not None else None
 
     async def _resolve(self, request: web.BaseRequest, rule: Rule, target: Target) -> Verified | None:
         counts = self._metrics.authentications
@@ -104,26 +115,26 @@ class ProxyHandler:
             self._metrics.upstream_durations[context.upstream].observe(time.monotonic() - started)
 
     def _exchange(self, request: web.BaseRequest, context: RequestContext, rule: Rule) -> Exchange:
-        target, client, verified = context.target, context.client, context.verified
-        if target is None or client is None:
+        target, client, plan, verified = context.target, context.client, context.plan, context.verified
+        if target is None or client is None or plan is None:
             raise TargetRejected("no_target")
         pool = self._upstreams[rule.upstream]
         context.upstream = pool.name
-        upgrade = "Upgrade" in request.headers and _wants_websocket(request, target, rule, verified)
+        upgrade = plan.upgrade and _wants_websocket(request, target, rule, verified)
         limit = self._limits.body_bytes if rule.max_body_bytes is None else rule.max_body_bytes
         try:
-            body = RequestBody(request, limit, self._limits.idle_seconds)
+            body = RequestBody(request, plan, limit, self._limits.idle_seconds)
         except BodyTooLarge as error:
             raise Refused(BODY_TOO_LARGE, close=True) from error
         if upgrade and body.present:
             raise Refused(BAD_UPGRADE, close=True)
         head = self._heads.build(
             request,
+            plan,
             rule,
             target,
             client,
             verified,
-            framing=body.framing,
             authority=pool.servers[0].authority,
             request_id=context.request_id,
             upgrade=upgrade,

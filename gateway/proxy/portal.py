@@ -53,10 +53,10 @@ class Portal:
         segments = target.segments
         if segments and segments[0] == RESERVED[1:]:
             return True
+        if target.host != self._host:
+            return target.path in self._aliases
         path = target.decoded_path
-        if path in self._aliases:
-            return True
-        return target.host == self._host and self._registered(path)
+        return path in self._aliases or self._registered(path)
 
     def _registered(self, path: str) -> bool:
         return path in self._exact or path.startswith(self._below)

@@ -18,10 +18,12 @@ from gateway.policy.rewrite import upstream_target
 from gateway.policy.rules import Access, Rule
 from gateway.policy.target import DEFAULT_PORTS, Target
 from gateway.proxy.headers import RequestHeaders
+from gateway.proxy.plan import Plan
 
 # A signed assertion is sent for half of its life.
 _ASSERTION_KEPT_SECONDS: Final = 150.0
 _CACHED_BLOCKS: Final = 4096
+_NOTHING: Final[frozenset[str]] = frozenset()
 
 SignAssertion = Callable[[Identity, str], str]
 
@@ -39,42 +41,40 @@ class RequestHeads:
     def build(
         self,
         request: web.BaseRequest,
+        plan: Plan,
         rule: Rule,
         target: Target,
         client: ClientAddress,
         verified: Verified | None,
         *,
-        framing: bytes,
         authority: str,
         request_id: str,
         upgrade: bool,
     ) -> bytes:
         """Return the request line and all fields. Raises TargetRejected for fields that have no single reading."""
-        consumed = self._consumed(request, rule, verified)
-        lines = self._fields.filtered(request.raw_headers, rule, consumed)
+        consumed = verified.consumed if verified is not None else self._ours(request, rule)
         host = target.authority if rule.preserve_host else authority
         path = target.raw if rule.rewrite is None else upstream_target(target, rule.rewrite)
         return b"%b %b HTTP/1.1\r\nHost: %b\r\n%b%b%bX-Request-Id: %b\r\n%b%b\r\n" % (
             target.method.encode(),
             path.encode(),
             host.encode(),
-            b"".join(lines),
+            plan.lines.get((rule.index, consumed)) or plan.forwarded(self._fields, rule, consumed),
             self._identity_block(rule, verified),
             self._forwarding.get((client.chain, target.scheme, target.host, target.port))
             or self._forwarding_block(client, target),
             request_id.encode(),
-            framing,
+            plan.framing,
             b"Connection: Upgrade\r\nUpgrade: websocket\r\n" if upgrade else b"",
         )
 
-    def _consumed(self, request: web.BaseRequest, rule: Rule, verified: Verified | None) -> frozenset[str]:
-        if verified is not None:
-            return verified.consumed
-        # Where no credential is asked for, a token of ours is nobody else's business all the same.
+    def _ours(self, request: web.BaseRequest, rule: Rule) -> frozenset[str]:
+        """Return the fields that carry a token of ours although no credential was asked for: nobody else's business."""
         headers = request.headers
-        if "Authorization" in headers or "X-API-Key" in headers:
-            return is_ours(headers, self._issuer) if rule.access in {Access.PUBLIC, Access.OPTIONAL} else frozenset()
-        return frozenset()
+        asked = rule.access not in {Access.PUBLIC, Access.OPTIONAL}
+        if asked or ("Authorization" not in headers and "X-API-Key" not in headers):
+            return _NOTHING
+        return is_ours(headers, self._issuer)
 
     def _identity_block(self, rule: Rule, verified: Verified | None) -> bytes:
         if verified is None:
@@ -82,9 +82,9 @@ class RequestHeads:
             if block is None:
                 block = self._anonymous[rule.index] = _lines(identity_headers(None, rule.identity))
             return block
-        until, block = verified.headers.get(rule.index, (0.0, b""))
-        if until > 0.0 and (until == math.inf or until > time.monotonic()):
-            return block
+        known = verified.headers.get(rule.index)
+        if known is not None and (known[0] == math.inf or known[0] > time.monotonic()):
+            return known[1]
         return self._new_identity_block(rule, verified)
 
     def _new_identity_block(self, rule: Rule, verified: Verified) -> bytes:

@@ -47,8 +47,21 @@ class UpstreamPool:
     def servers(self) -> tuple[Server, ...]:
         return self._servers
 
-    async def acquire(self, *, fresh: bool = False) -> tuple[UpstreamConnection, Server]:
-        """Return a connection to the next server, an idle one unless ``fresh``. Tries each server once.
+    def resting(self) -> UpstreamConnection | None:
+        """Return a kept connection to the server whose turn it is, if there is one."""
+        servers = self._servers
+        turn = self._turn
+        idle = servers[turn].idle
+        while idle:
+            connection = idle.pop()
+            if connection.usable:
+                self._turn = (turn + 1) % len(servers)
+                self.active.add(connection)
+                return connection
+        return None
+
+    async def connect(self) -> UpstreamConnection:
+        """Open a connection to the next server; tries each once.
 
         Raises UpstreamUnreachable or UpstreamTimeout when none could be reached.
         """
@@ -57,24 +70,22 @@ class UpstreamPool:
         self._turn = (first + 1) % len(servers)
         error: UpstreamError | None = None
         for step in range(len(servers)):
-            server = servers[(first + step) % len(servers)]
             try:
-                connection = (None if fresh else self._resting(server)) or await self._connect(server)
+                connection = await self._connect(servers[(first + step) % len(servers)])
             except UpstreamError as failure:
                 error = failure
                 continue
             self.active.add(connection)
-            return connection, server
+            return connection
         raise error or UpstreamUnreachable("no_server")
 
-    def release(self, connection: UpstreamConnection, server: Server) -> None:
+    def release(self, connection: UpstreamConnection) -> None:
         """Take a connection back: kept when its exchange has ended cleanly, closed otherwise."""
         if connection not in self.active:  # it was given to a tunnel
             return
         self.active.discard(connection)
-        if connection.reusable and len(server.idle) < _KEPT_PER_SERVER:
+        if connection.reusable and len(connection.resting_place) < _KEPT_PER_SERVER:
             connection.rest()
-            server.idle.append(connection)
         else:
             connection.close()
 
@@ -96,20 +107,12 @@ class UpstreamPool:
         for server in self._servers:
             server.idle.clear()
 
-    @staticmethod
-    def _resting(server: Server) -> UpstreamConnection | None:
-        while server.idle:
-            connection = server.idle.pop()
-            if connection.usable:
-                return connection
-        return None
-
     async def _connect(self, server: Server) -> UpstreamConnection:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self.connect_seconds):
                 _, connection = await loop.create_connection(
-                    lambda: UpstreamConnection(loop),
+                    lambda: UpstreamConnection(loop, server.idle),
                     server.host,
                     server.port,
                     ssl=server.tls,

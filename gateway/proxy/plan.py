@@ -1,0 +1,86 @@
+"""What follows from a request's header fields alone, worked out once for each set of fields that is seen.
+
+Clients send the same fields again and again. A plan is looked up by the SHA-256 of every byte of them (names
+and values hold no NUL, so the joined form is unambiguous), and holds only what is a function of these bytes and
+of the compiled rules. Whether a credential is good, and what is decided, is asked for each request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+from itertools import chain
+from typing import Final
+
+from aiohttp import web
+
+from gateway.errors import TargetRejected
+from gateway.policy.rules import Rule
+from gateway.proxy.headers import RequestHeaders
+from gateway.refusal import HEADER_TOO_LARGE, Refused
+
+RawHeader = tuple[bytes, bytes]
+
+_KEPT: Final = 2048
+# Larger sets are worked out each time, so that what is kept stays within a few megabytes.
+_KEPT_BYTES: Final = 4096
+
+
+class Plan:
+    """One set of header fields. ``host`` is the one Host field's value, None without one."""
+
+    __slots__ = ("_raw_headers", "content_length", "credential_keys", "framing", "host", "lines", "upgrade")
+
+    def __init__(self, request: web.BaseRequest) -> None:
+        """Raises TargetRejected when a field that must be unique is not."""
+        headers = request.headers
+        hosts = headers.getall("Host", ())
+        if len(hosts) > 1:
+            raise TargetRejected("duplicate_host")
+        self.host = hosts[0] if hosts else None
+        self.upgrade = "Upgrade" in headers
+        length = headers.get("Content-Length")
+        self.content_length = int(length) if length is not None else None
+        if self.content_length is not None:
+            self.framing = b"Content-Length: %d\r\n" % self.content_length
+        elif "Transfer-Encoding" in headers:
+            self.framing = b"Transfer-Encoding: chunked\r\n"
+        else:
+            self.framing = b""
+        self._raw_headers: Sequence[RawHeader] = request.raw_headers
+        # By rule and host: the cache key of the one credential presented; None when there is not exactly one.
+        self.credential_keys: dict[tuple[int, str], bytes | None] = {}
+        # By rule and consumed fields: the lines that are forwarded.
+        self.lines: dict[tuple[int, frozenset[str]], bytes] = {}
+
+    def forwarded(self, fields: RequestHeaders, rule: Rule, consumed: frozenset[str]) -> bytes:
+        """Return the lines that pass ``rule`` without what was consumed."""
+        key = (rule.index, consumed)
+        lines = self.lines.get(key)
+        if lines is None:
+            lines = self.lines[key] = b"".join(fields.filtered(self._raw_headers, rule, consumed))
+        return lines
+
+
+class Plans:
+    """The plans that were needed lately. Bounded by emptying: who fills it costs the others one reading each."""
+
+    def __init__(self, max_header_bytes: int) -> None:
+        self._max_header_bytes = max_header_bytes
+        self._plans: dict[bytes, Plan] = {}
+
+    def of(self, request: web.BaseRequest) -> Plan:
+        """Return the plan of a request's fields. Raises Refused for too many bytes, TargetRejected for two Hosts."""
+        joined = b"\0".join(chain.from_iterable(request.raw_headers))
+        key = sha256(joined).digest()
+        plan = self._plans.get(key)
+        if plan is not None:
+            return plan
+        if len(joined) > self._max_header_bytes:
+            raise Refused(HEADER_TOO_LARGE, close=True)
+        plan = Plan(request)
+        if len(joined) <= _KEPT_BYTES:
+            if len(self._plans) >= _KEPT:
+                self._plans.clear()
+            self._plans[key] = plan
+        return plan
