@@ -232,3 +232,11 @@ async def test_activity_on_one_host_keeps_the_portal_s_session(world: World, bro
     assert here is not None
     assert here.session.seen_at == here.session.created_at
     assert (await browser.get(world.url("127.0.0.1", "/.gateway/start"))).status == 302
+
+
+async def test_ticket_of_another_form_costs_no_query(world: World, browser: Browser) -> None:
+    await browser.get(world.url(APP, "/.gateway/start"))
+    await world.database.close()
+    assert await refused(await browser.get(world.url(APP, "/.gateway/callback?ticket=" + "%F0" * 43)))
+    answer = await browser.get(world.url(APP, "/.gateway/callback?ticket=" + "A" * 43))
+    assert answer.status == 503
