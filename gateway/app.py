@@ -242,9 +242,7 @@ class Gateway:
             trusted_proxies=self.trusted_proxies,
             metrics=self.metrics,
         )
-        users = UsersApi(
-            callers, accounts.users, accounts.refresh_tokens, registration_open=settings.registration.enabled
-        )
+        users = UsersApi(callers, accounts.users, accounts.refresh_tokens, settings.registration)
         profile = ProfileApi(callers, accounts.users, accounts.keys)
         tokens = ApiTokensApi(callers, accounts.api_tokens)
         # Fixed addresses first: `/users/me` is no user's name.

@@ -156,9 +156,7 @@ class GatewayFactory:
         }
         settings = load_settings(config, {f"GATEWAY_{name}": value for name, value in values.items()}).settings
         running = await self._stack.enter_async_context(serving(settings))
-        client = await self._stack.enter_async_context(
-            aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), skip_auto_headers={"Content-Type"})
-        )
+        client = await self._stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
         return Running(running, port, client, config)
 
     def write(self, yaml: str) -> Path:

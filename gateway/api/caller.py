@@ -8,12 +8,12 @@ from aiohttp import web
 
 from gateway.accounts.user import User
 from gateway.accounts.users import Users
-from gateway.errors import CredentialRejected, NotFound
+from gateway.errors import NotFound
 from gateway.identity.identity import CredentialKind, Identity
 from gateway.identity.resolver import Resolver
 from gateway.identity.verified import Verified
 from gateway.problem import Problem
-from gateway.refusal import Refused
+from gateway.refusal import Refused, unauthenticated
 
 _KINDS: Final = frozenset({CredentialKind.SESSION, CredentialKind.BEARER, CredentialKind.API_TOKEN})
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -23,7 +23,13 @@ SCOPE: Final = "gateway"
 
 NOT_ALLOWED: Final = Problem(403, "forbidden", "This takes the role admin, or is another person's.")
 CROSS_SITE: Final = Problem(403, "cross_site", "A page of another site cannot do this with your session.")
-LACKS_SCOPE: Final = Problem(403, "insufficient_scope", f"The token needs the scope {SCOPE!r} for this API.")
+LACKS_SCOPE: Final = Problem(
+    403,
+    "insufficient_scope",
+    f"The token needs the scope {SCOPE!r} for this.",
+    # RFC 6750 section 3.1
+    headers={"WWW-Authenticate": f'Bearer realm="gateway", error="insufficient_scope", scope="{SCOPE}"'},
+)
 
 
 class Callers:
@@ -36,16 +42,19 @@ class Callers:
         self._origin = public_origin
 
     async def verified(self, request: web.Request) -> Verified:
-        """Return who calls. Raises CredentialRejected without a credential, Refused for a forged or too narrow one."""
-        verified = await self._resolver.resolve(request.headers, _KINDS, self._host)
-        if verified is None:
-            raise CredentialRejected("absent")
-        if verified.kind is CredentialKind.SESSION and request.method not in _SAFE:
-            self._refuse_cross_site(request)
+        """Return who calls and may use all of this API with what they presented.
+
+        Raises CredentialRejected for a bad credential, Refused for none, a forged request or too narrow a token.
+        """
+        verified = await self._recognised(request)
         scopes = verified.identity.scopes
         if scopes is not None and SCOPE not in scopes:
             raise Refused(LACKS_SCOPE)
         return verified
+
+    async def myself(self, request: web.Request) -> Identity:
+        """Return who calls, by any token of theirs: it says no more than every application is told."""
+        return (await self._recognised(request)).identity
 
     async def identity(self, request: web.Request) -> Identity:
         """Return who calls. Raises as ``verified`` does."""
@@ -72,6 +81,14 @@ class Callers:
         if user is None:
             raise NotFound("no such user")
         return identity, user
+
+    async def _recognised(self, request: web.Request) -> Verified:
+        verified = await self._resolver.resolve(request.headers, _KINDS, self._host)
+        if verified is None:
+            raise Refused(unauthenticated(_KINDS))
+        if verified.kind is CredentialKind.SESSION and request.method not in _SAFE:
+            self._refuse_cross_site(request)
+        return verified
 
     def _refuse_cross_site(self, request: web.Request) -> None:
         """Hold off other sites' forms and scripts: a browser says where a request comes from."""

@@ -29,12 +29,12 @@ class ProfileApi:
         ]
 
     async def me(self, request: web.Request) -> web.Response:
-        identity = await self._callers.identity(request)
+        identity = await self._callers.myself(request)
         user = await self._users.get(identity.user_id)
         return reply(user.document())
 
     async def profile(self, request: web.Request) -> web.Response:
-        identity = await self._callers.identity(request)
+        identity = await self._callers.myself(request)
         user = await self._users.get(identity.user_id)
         return reply({"user": user.document()})
 

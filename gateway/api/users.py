@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
 from aiohttp import web
@@ -12,6 +13,7 @@ from gateway.api.caller import NOT_ALLOWED, Callers
 from gateway.api.fields import Fields, read_fields
 from gateway.api.login import tokens_and_user
 from gateway.api.reply import reply
+from gateway.config.settings import Registration
 from gateway.errors import CredentialRejected, FieldError, InvalidInput
 from gateway.identity.identity import Identity
 from gateway.refusal import Refused
@@ -25,12 +27,12 @@ class UsersApi:
     """``/api/v1/users/...``."""
 
     def __init__(
-        self, callers: Callers, users: Users, refresh_tokens: RefreshTokens, *, registration_open: bool
+        self, callers: Callers, users: Users, refresh_tokens: RefreshTokens, registration: Registration
     ) -> None:
         self._callers = callers
         self._users = users
         self._refresh_tokens = refresh_tokens
-        self._registration_open = registration_open
+        self._registration = registration
 
     def routes(self, prefix: str) -> list[web.RouteDef]:
         users = f"{prefix}/api/v1/users"
@@ -46,8 +48,10 @@ class UsersApi:
         ]
 
     async def register(self, request: web.Request) -> web.Response:
-        """Make an account and sign it in."""
+        """Make an account and sign it in, unless its address must be verified first: the tokens are null then."""
         user = await self._created(request)
+        if self._registration.require_verified_email and not user.is_verified:
+            return reply({"user": user.document(), "token": None, "refresh_token": None}, 201)
         pair = await self._refresh_tokens.start_family(user.id)
         return reply(tokens_and_user(pair, user), 201)
 
@@ -77,6 +81,9 @@ class UsersApi:
         changes = _changes(fields, user)
         if not identity.is_admin and any(name in fields for name in _ADMIN_ONLY):
             raise Refused(NOT_ALLOWED)
+        if not identity.is_admin and changes.email not in {None, user.email}:
+            # Verified was the old address; applications are told the new one, and may go by it.
+            changes = replace(changes, is_verified=False)
         return reply((await self._users.change(user.id, changes)).document())
 
     async def delete(self, request: web.Request) -> web.Response:
@@ -95,7 +102,7 @@ class UsersApi:
 
     async def _created(self, request: web.Request) -> User:
         roles_allowed = False
-        if not self._registration_open:
+        if not self._registration.enabled:
             await self._callers.admin(request)
             roles_allowed = True
         fields = await read_fields(request)
@@ -111,7 +118,7 @@ class UsersApi:
     async def _require_admin(self, request: web.Request) -> None:
         try:
             await self._callers.admin(request)
-        except CredentialRejected as error:
+        except (CredentialRejected, Refused) as error:
             raise Refused(NOT_ALLOWED) from error
 
 
