@@ -3,45 +3,50 @@
 from __future__ import annotations
 
 import difflib
-import types
-import typing
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from gateway.config.document import Document, KeyPath
-from gateway.config.settings import Settings
+from gateway.config.document import Finding, KeyPath, value_at
+from gateway.config.keys import every_key, keys_beside
 from gateway.config.unsupported import is_unsupported
-from gateway.errors import ConfigProblem
 
+_NO_KEYS: Final = "must hold keys"
 _WORDS: Final = {
     "too_short": "must not be empty",
     "missing": "is required",
     "string_type": "must be text",
     "bool_type": "must be true or false",
     "int_type": "must be a whole number",
-    "dict_type": "must hold keys",
-    "model_type": "must hold keys",
+    "dict_type": _NO_KEYS,
+    "model_type": _NO_KEYS,
+    "model_attributes_type": _NO_KEYS,
     "tuple_type": "must be a list",
     "path_type": "must be a path",
-    "model_attributes_type": "must hold keys",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+    "string_too_short": "must not be empty",
+    "string_too_long": "must be at most {max_length} characters",
+    "recursion_loop": "contains itself",
 }
+_ABOUT_FORM: Final = frozenset({_NO_KEYS, _WORDS["tuple_type"]})
 
 
-def problems_of(error: ValidationError, document: Document) -> Iterator[ConfigProblem]:
-    """Yield one problem for each key that a validation found wrong, with its place in the file."""
+def findings_of(error: ValidationError, values: Mapping[str, Any]) -> Iterator[Finding]:
+    """Yield one finding for each key that a validation found wrong."""
     seen: set[KeyPath] = set()
-    details = error.errors(include_url=False, include_input=False, include_context=True)
-    for detail in details:
-        path = _path_in_file(detail, document.values)
+    for detail in error.errors(include_url=False, include_input=False):
+        path = _path_in_file(detail, values)
         if path in seen:  # a union reports each of its branches
             continue
-        if detail["type"] == "too_short" and _value_at(document.values, path):
+        value = value_at(values, path)
+        if detail["type"] == "too_short" and value:
             continue  # its items were wrong, and are reported themselves
         seen.add(path)
-        yield document.problem(path, _message(detail, path, document.values))
+        yield Finding(path, _message(detail, path, value))
 
 
 def _path_in_file(detail: ErrorDetails, values: Any) -> KeyPath:
@@ -59,79 +64,43 @@ def _path_in_file(detail: ErrorDetails, values: Any) -> KeyPath:
     return tuple(path)
 
 
-def _message(detail: ErrorDetails, path: KeyPath, values: object) -> str:
-    value = _value_at(values, path)
+def _message(detail: ErrorDetails, path: KeyPath, value: object) -> str:
     if is_unsupported(path, value):
         return "is not supported yet"
     if detail["type"] == "extra_forbidden":
         return _unknown_key(path)
     if detail["type"] == "literal_error":
-        return f"must be one of: {detail['ctx']['expected'].replace(' or ', ', ')}"
+        return _not_one_of(detail["ctx"]["expected"], value)
     if detail["type"] == "value_error":
         return str(detail["ctx"]["error"])
-    return _general_message(detail)
+    return _in_words(detail, value)
 
 
-def _general_message(detail: ErrorDetails) -> str:
-    if (words := _WORDS.get(detail["type"])) is not None:
-        return words
-    message = detail["msg"].replace("Input should be", "must be").replace("Value should", "must")
-    return message.replace("String should", "must")
+def _in_words(detail: ErrorDetails, value: object) -> str:
+    words = _WORDS.get(detail["type"])
+    if words is None:
+        return detail["msg"].replace("Input should", "must").replace("Value should", "must")
+    if value is None and words in _ABOUT_FORM:
+        return "is empty: fill it or take it out"
+    if detail["type"] == "string_type" and isinstance(value, int | float):
+        return "must be text: put it in quotes"
+    return words.format_map(detail.get("ctx", {}))
 
 
-def _value_at(values: Any, path: KeyPath) -> Any:
-    for part in path:
-        try:
-            values = values[part]
-        except (KeyError, IndexError, TypeError):
-            return None
-    return values
+def _not_one_of(expected: str, value: object) -> str:
+    """``expected`` is pydantic's list: ``'a', 'b' or 'c'``."""
+    words = re.findall(r"'([^']*)'", expected)
+    close = difflib.get_close_matches(value, words, n=1) if isinstance(value, str) else []
+    hint = f"; did you mean `{close[0]}`?" if close else ""
+    return f"must be one of {', '.join(word for word in words if word)}{hint}" if words else f"must be {expected}"
 
 
 def _unknown_key(path: KeyPath) -> str:
-    known = [name for name in _keys_beside(path) if isinstance(path[-1], str)]
-    close = difflib.get_close_matches(str(path[-1]), known, n=1, cutoff=0.6)
-    return f"is an unknown key; did you mean `{close[0]}`?" if close else "is an unknown key"
-
-
-def _keys_beside(path: KeyPath) -> list[str]:
-    """Return the keys that the section at ``path``'s parent knows."""
-    section: Any = Settings
-    for part in path[:-1]:
-        section = _inner(section, part)
-        if section is None:
-            return []
-    if not _is_section(section):
-        return []
-    return [field.alias or name for name, field in section.model_fields.items()]
-
-
-def _is_section(annotation: Any) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
-
-
-def _inner(annotation: Any, part: str | int) -> Any:
-    """Step from a type to the type of its key or item ``part``, or None."""
-    if _is_section(annotation):
-        for name, field in annotation.model_fields.items():
-            if part in {name, field.alias}:
-                return _section_in(field.annotation)
-        return None
-    arguments = typing.get_args(annotation)
-    if typing.get_origin(annotation) is dict:
-        return _section_in(arguments[1])
-    if typing.get_origin(annotation) is tuple:
-        return _section_in(arguments[0])
-    return None
-
-
-def _section_in(annotation: Any) -> Any:
-    """Look through Optional, unions and Annotated for the part that can hold keys."""
-    if typing.get_origin(annotation) in {typing.Union, types.UnionType, typing.Annotated}:
-        candidates = [_section_in(argument) for argument in typing.get_args(annotation)]
-        return next((each for each in candidates if _holds_keys(each)), None)
-    return annotation
-
-
-def _holds_keys(annotation: Any) -> bool:
-    return _is_section(annotation) or typing.get_origin(annotation) in {dict, tuple}
+    name = str(path[-1])
+    close = difflib.get_close_matches(name, keys_beside(path), n=1, cutoff=0.6)
+    if close:
+        return f"is an unknown key; did you mean `{close[0]}`?"
+    elsewhere = [key for key, _ in every_key() if key.rpartition(".")[2] == name]
+    if len(elsewhere) == 1:
+        return f"is an unknown key here; it belongs at {elsewhere[0]}"
+    return "is an unknown key"

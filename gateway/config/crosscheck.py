@@ -2,65 +2,104 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator
-from urllib.parse import urlsplit
+from datetime import timedelta
+from typing import Final
 
-from gateway.config.document import KeyPath
-from gateway.config.route import Route
+from gateway.config.document import Finding, KeyPath
+from gateway.config.route import Require, Route
 from gateway.config.settings import Settings
+from gateway.config.values import origin
 
-Finding = tuple[KeyPath, str]
+# The event table is read each second, which takes its time as well.
+_FRESHEST: Final = timedelta(milliseconds=1500)
 
 
 def crosscheck(settings: Settings) -> Iterator[Finding]:
     """Yield what is wrong between keys, each with the path of the key to change."""
-    yield from _routes(settings)
-    yield from _secrets(settings)
     yield from _server(settings)
+    yield from _secrets(settings)
+    yield from _lifetimes(settings)
+    yield from _routes(settings)
+
+
+def _server(settings: Settings) -> Iterator[Finding]:
+    server = settings.server
+    listen: KeyPath = ("server", "listen")
+    if len(set(server.listen)) < len(server.listen):
+        yield Finding(listen, "names an address twice")
+    if server.internal_listen in server.listen and not str(server.internal_listen).endswith(":0"):
+        yield Finding(("server", "internal_listen"), "is an address of server.listen, too", (listen,))
+
+
+def _secrets(settings: Settings) -> Iterator[Finding]:
+    if settings.secret_key is not None and settings.secret_key_file is not None:
+        yield Finding(("secret_key_file",), "secret_key and secret_key_file exclude each other: give one")
+    if settings.database.url is not None and settings.database.url_file is not None:
+        yield Finding(("database", "url_file"), "url and url_file exclude each other: give one")
+
+
+def _lifetimes(settings: Settings) -> Iterator[Finding]:
+    sessions, tokens = settings.sessions, settings.tokens
+    if sessions.lifetime < sessions.idle_timeout:
+        yield Finding(("sessions", "idle_timeout"), "is longer than sessions.lifetime", (("sessions", "lifetime"),))
+    if tokens.refresh_lifetime < tokens.access_lifetime:
+        reads = (("tokens", "refresh_lifetime"),)
+        yield Finding(("tokens", "access_lifetime"), "is longer than tokens.refresh_lifetime", reads)
+    if tokens.key_rotation < tokens.access_lifetime:
+        reads = (("tokens", "access_lifetime"),)
+        yield Finding(("tokens", "key_rotation"), "is shorter than tokens.access_lifetime", reads)
+    if settings.database.max_staleness < _FRESHEST:
+        yield Finding(("database", "max_staleness"), "must be at least 1500ms: the event table is read each second")
 
 
 def _routes(settings: Settings) -> Iterator[Finding]:
     first: dict[str, int] = {}
     for index, route in enumerate(settings.routes):
-        yield from _route(settings, route, ("routes", index))
-        if route.name and route.name in first:
-            yield ("routes", index, "name"), f"is the name of route {first[route.name] + 1} already"
-        first.setdefault(route.name, index)
+        path: KeyPath = ("routes", index)
+        yield from _route(settings, route, path)
+        name = route.name or f"route-{index + 1}"
+        if name in first:
+            where = (*path, "name") if route.name else path
+            yield Finding(where, f"{name!r} is the name of routes[{first[name]}] already")
+        first.setdefault(name, index)
 
 
 def _route(settings: Settings, route: Route, path: KeyPath) -> Iterator[Finding]:
-    if route.match.path and route.match.path_regex:
-        yield (*path, "match", "path_regex"), "path and path_regex exclude each other"
-    if route.access == "deny":
+    if route.match.path and route.match.path_regex is not None:
+        yield Finding((*path, "match", "path_regex"), "path and path_regex exclude each other: give one")
+    if "require" in route.model_fields_set and route.require in (None, Require()):
+        # Whoever wrote it meant to keep somebody out.
+        yield Finding((*path, "require"), "is empty: say what is required, or take it out")
+    elif route.require is not None and route.access == "public":
+        reads = ((*path, "access"),)
+        yield Finding((*path, "require"), "has no effect where access is public: set access to required", reads)
+    if route.access != "deny":
+        yield from _upstream(settings, route.upstream, (*path, "upstream"), (*path, "access"))
+
+
+def _upstream(settings: Settings, upstream: str, path: KeyPath, access: KeyPath) -> Iterator[Finding]:
+    if not upstream:
+        yield Finding(path, "is required, unless access is deny", (access,))
+    elif upstream in settings.upstreams:
         return
-    if not route.upstream:
-        yield (*path, "upstream"), "is required, unless access is deny"
-    elif route.upstream not in settings.upstreams:
-        yield from _upstream_reference(settings, route.upstream, (*path, "upstream"))
-    if route.require is not None and route.access == "public":
-        yield (*path, "require"), "has no effect where access is public: set access to required"
+    elif "://" in upstream:
+        try:
+            origin(upstream)
+        except ValueError as error:
+            yield Finding(path, _advice(str(error)))
+    else:
+        message = f"no upstream is called {upstream!r}{_hint(upstream, settings)}; write its name or a URL"
+        yield Finding(path, message, (("upstreams", upstream),))
 
 
-def _upstream_reference(settings: Settings, upstream: str, path: KeyPath) -> Iterator[Finding]:
-    parts = urlsplit(upstream)
-    if "://" not in upstream:
-        known = ", ".join(sorted(settings.upstreams)) or "none"
-        yield path, f"no upstream is called {upstream!r} (known: {known}); write its name or a URL"
-    elif parts.scheme not in {"http", "https"} or not parts.hostname or parts.username is not None:
-        yield path, "must be the name of an upstream or a URL that starts with http:// or https://"
-    elif parts.path not in {"", "/"} or parts.query or parts.fragment:
-        yield path, "must have no path; use rewrite.add_prefix"
+def _hint(upstream: str, settings: Settings) -> str:
+    close = difflib.get_close_matches(upstream, settings.upstreams, n=1)
+    if close:
+        return f", did you mean {close[0]!r}"
+    return f" (there are: {', '.join(sorted(settings.upstreams)[:10])})" if settings.upstreams else ""
 
 
-def _secrets(settings: Settings) -> Iterator[Finding]:
-    if settings.secret_key is not None and settings.secret_key_file is not None:
-        yield ("secret_key_file",), "secret_key and secret_key_file exclude each other"
-    if settings.database.url is not None and settings.database.url_file is not None:
-        yield ("database", "url_file"), "url and url_file exclude each other"
-
-
-def _server(settings: Settings) -> Iterator[Finding]:
-    if settings.sessions.lifetime < settings.sessions.idle_timeout:
-        yield ("sessions", "idle_timeout"), "is longer than sessions.lifetime"
-    if settings.database.max_staleness.total_seconds() < 1.5:  # noqa: PLR2004 - one poll a second, and its time
-        yield ("database", "max_staleness"), "must be at least 1500ms: the event table is read each second"
+def _advice(message: str) -> str:
+    return f"{message}; a path is added with rewrite.add_prefix" if "path" in message else message

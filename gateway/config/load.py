@@ -3,34 +3,60 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from pydantic import SecretStr, ValidationError
 
-from gateway.config.complaints import problems_of
+from gateway.config.advice import advise
+from gateway.config.complaints import findings_of
 from gateway.config.crosscheck import crosscheck
-from gateway.config.document import Document, KeyPath, key_text, read_document
+from gateway.config.document import Document, Finding, KeyPath, key_text
 from gateway.config.environment import override
+from gateway.config.rules import compile_rules
+from gateway.config.secrets import decode_key, read_secret
 from gateway.config.settings import Settings
+from gateway.config.yaml_reader import read_document
 from gateway.errors import ConfigError, ConfigProblem
 
 SEARCHED: Final = (Path("gateway.yaml"), Path("/etc/gateway/gateway.yaml"))
 _MAX_BYTES: Final = 16 * 1024 * 1024
-# Paths in the file are relative to the file, so that it means the same from every working directory.
-_PATHS: Final[tuple[KeyPath, ...]] = (("data_dir",), ("secret_key_file",), ("database", "url_file"))
-_SECRET_FILES: Final[Mapping[KeyPath, KeyPath]] = {("database", "url_file"): ("database", "url")}
+# Taking a wrong key out may leave its section incomplete, and so on; sections do not nest deeper than this.
+_ROUNDS: Final = 6
+
+
+class Origins(Mapping[str, str]):
+    """Where each key was given, by its text; worked out when somebody asks."""
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        self._texts: dict[str, str] | None = None
+
+    def _known(self) -> dict[str, str]:
+        if self._texts is None:
+            self._texts = {key_text(path): self._document.origin(path) for path in self._document.places if path}
+        return self._texts
+
+    def __getitem__(self, key: str) -> str:
+        return self._known()[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known())
+
+    def __len__(self) -> int:
+        return len(self._known())
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Settings, the file they came from (None: defaults only) and where each given key was given."""
+    """Settings, the file they came from (None: there is none), where each key was given, and what to look at again."""
 
     settings: Settings
     path: Path | None
-    origins: Mapping[str, str]
+    origins: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[ConfigProblem, ...] = ()
 
 
 def find_config(path: Path | None, environ: Mapping[str, str]) -> Path | None:
@@ -42,108 +68,137 @@ def find_config(path: Path | None, environ: Mapping[str, str]) -> Path | None:
     return next((place for place in SEARCHED if place.is_file()), None)
 
 
-def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Loaded:
-    """Read the configuration. Raises ConfigError that carries every problem, in file order."""
+def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = None, *, rules: bool = False) -> Loaded:
+    """Read the configuration. With ``rules``, compile the routes as well, for the problems that this shows.
+
+    Raises ConfigError that carries every problem, in file order.
+    """
     environ = os.environ if environ is None else environ
     found = find_config(path, environ)
-    document = _read(found) if found else Document("defaults")
-    return settings_of(document, found, environ)
+    document = _read(found) if found else Document()
+    return settings_of(document, found, environ, rules=rules)
 
 
-def settings_of(document: Document, path: Path | None, environ: Mapping[str, str]) -> Loaded:
+def settings_of(document: Document, path: Path | None, environ: Mapping[str, str], *, rules: bool = False) -> Loaded:
     """Turn a read document into settings. Raises ConfigError."""
-    variables = override(document, environ)
-    base = path.parent.absolute() if path else Path.cwd()
-    values = _anchored(document.values, base)
-    secrets = _read_secrets(document, values, variables)
-    settings = _validated(values, document)
-    if settings is None or document.problems:
-        raise ConfigError(_in_order(document, variables))
-    if secrets:
-        database = settings.database.model_copy(update={"url": secrets[("database", "url")], "url_file": None})
-        settings = settings.model_copy(update={"database": database})
-    return Loaded(settings, path, _origins(document, variables))
-
-
-def _validated(values: dict[str, Any], document: Document) -> Settings | None:
-    try:
-        settings = Settings.model_validate(values)
-    except ValidationError as error:
-        document.problems.extend(problems_of(error, document))
-        return None
-    document.problems.extend(document.problem(key, message) for key, message in crosscheck(settings))
-    return settings
+    override(document, environ)
+    settings, wrong = _validated(document, path.parent.absolute() if path else Path.cwd())
+    if settings is None:
+        raise ConfigError(_in_order(document.problems))
+    settings, findings = _with_secrets(settings)
+    _report(document, [*crosscheck(settings), *findings], wrong)
+    if rules:
+        _report(document, _rule_findings(settings, document), wrong)
+    if document.problems:
+        raise ConfigError(_in_order(document.problems))
+    warnings = [document.problem(finding.path, finding.message) for finding in advise(settings)]
+    return Loaded(settings, path, Origins(document), tuple(_in_order(warnings)))
 
 
 def _read(path: Path) -> Document:
     try:
         with path.open("rb") as file:
             content = file.read(_MAX_BYTES + 1)
-        if len(content) > _MAX_BYTES:
-            raise ConfigError([ConfigProblem("is larger than 16 MiB", file=str(path))])
-        return read_document(content.decode(), str(path))
+        text = content.decode()
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise ConfigError([ConfigProblem(f"cannot be read: {reason}", file=str(path))]) from error
     except UnicodeDecodeError as error:
         raise ConfigError([ConfigProblem(f"is not UTF-8 (byte {error.start})", file=str(path))]) from error
+    except ValueError as error:  # a NUL in the name
+        raise ConfigError([ConfigProblem("is not a file's name", file=repr(str(path)))]) from error
+    if len(content) > _MAX_BYTES:
+        raise ConfigError([ConfigProblem("is larger than 16 MiB", file=str(path))])
+    return read_document(text, str(path))
 
 
-def _at(values: Any, path: KeyPath) -> Any:
-    for part in path:
-        if not isinstance(values, dict):
-            return None
-        values = values.get(part)
-    return values
-
-
-def _anchored(values: dict[str, Any], base: Path) -> dict[str, Any]:
-    """Return ``values`` with relative paths made absolute; the document keeps what was written."""
-    anchored = dict(values)
-    anchored.setdefault("data_dir", "./var")
-    for path in _PATHS:
-        written = _at(anchored, path)
-        if not isinstance(written, str):
-            continue
-        if len(path) > 1:
-            anchored[str(path[0])] = dict(anchored[str(path[0])])
-        holder = anchored if len(path) == 1 else anchored[str(path[0])]
-        holder[str(path[-1])] = str((base / written).resolve())
-    return anchored
-
-
-def _read_secrets(
-    document: Document,
-    values: dict[str, Any],
-    variables: Mapping[KeyPath, str],
-) -> dict[KeyPath, SecretStr]:
-    secrets: dict[KeyPath, SecretStr] = {}
-    for file_key, key in _SECRET_FILES.items():
-        name = _at(values, file_key)
-        if not isinstance(name, str):
-            continue
+def _validated(document: Document, base: Path) -> tuple[Settings | None, list[KeyPath]]:
+    """Return settings of what is valid, and the keys that are not: the rest is to be checked all the same."""
+    values: Any = document.values
+    wrong: list[KeyPath] = []
+    for _ in range(_ROUNDS):
         try:
-            secrets[key] = SecretStr(Path(name).read_text().strip())
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "it is not text"
-            origin = f" (from {variables[file_key]})" if file_key in variables else ""
-            document.problems.append(document.problem(file_key, f"cannot read {name}{origin}: {reason}"))
-        else:
-            if not secrets[key].get_secret_value():
-                document.problems.append(document.problem(file_key, f"{name} is empty"))
-    return secrets
+            return Settings.model_validate(values, context={"base": base}), wrong
+        except ValidationError as error:
+            findings = list(findings_of(error, values))
+        if not wrong:
+            _report(document, findings, ())
+        for finding in findings:
+            wrong.append(finding.path)
+            values = _without(values, finding.path, ())
+    return None, wrong
 
 
-def _in_order(document: Document, variables: Mapping[KeyPath, str]) -> list[ConfigProblem]:
-    """Sort problems as the file reads; one that a variable caused names the variable instead of a line."""
-    by_key = {key_text(path): variable for path, variable in variables.items()}
-    problems = [
-        ConfigProblem(each.message, each.key, f"environment {by_key[each.key]}") if each.key in by_key else each
-        for each in document.problems
-    ]
+def _without(values: Any, path: KeyPath, above: KeyPath) -> Any:
+    """Return a copy of ``values`` without the key at ``path``. An item takes its list along; a route, its place."""
+    if not path:
+        return {"access": "deny"} if above[:1] == ("routes",) and len(above) == 2 else None  # noqa: PLR2004
+    part = path[0]
+    if isinstance(values, dict) and part in values:
+        inner = _without(values[part], path[1:], (*above, part))
+        return {
+            key: inner if key == part else value for key, value in values.items() if key != part or inner is not None
+        }
+    if isinstance(values, list) and isinstance(part, int) and part < len(values):
+        inner = _without(values[part], path[1:], (*above, part))
+        return None if inner is None else [*values[:part], inner, *values[part + 1 :]]
+    if isinstance(values, dict) and len(path) == 1:
+        return _without(values, (), above)  # a required key is missing: what should hold it goes
+    return values  # it went with its list
+
+
+def _report(document: Document, findings: Iterable[Finding], wrong: Iterable[KeyPath]) -> None:
+    """Add findings as problems, but for those that a wrong key explains."""
+    wrong = tuple(wrong)
+    for finding in findings:
+        if not any(_related(path, bad) for path in (finding.path, *finding.reads) for bad in wrong):
+            document.problems.append(document.problem(finding.path, finding.message))
+
+
+def _related(one: KeyPath, other: KeyPath) -> bool:
+    length = min(len(one), len(other))
+    return one[:length] == other[:length]
+
+
+def _with_secrets(settings: Settings) -> tuple[Settings, list[Finding]]:
+    """Return settings with the secrets that stand in files, and what is wrong with those files."""
+    findings: list[Finding] = []
+    database = settings.database
+    if database.url is None and database.url_file is not None:
+        try:
+            url = SecretStr(read_secret(database.url_file))
+            settings = settings.model_copy(update={"database": database.model_copy(update={"url": url})})
+        except ValueError as error:
+            findings.append(Finding(("database", "url_file"), str(error)))
+    # The master key is checked here, where its place is known, and read again by those who need it.
+    try:
+        if settings.secret_key is not None:
+            decode_key(settings.secret_key.get_secret_value())
+    except ValueError as error:
+        findings.append(Finding(("secret_key",), str(error)))
+    try:
+        if settings.secret_key_file is not None:
+            decode_key(read_secret(settings.secret_key_file))
+    except ValueError as error:
+        findings.append(Finding(("secret_key_file",), str(error)))
+    return settings, findings
+
+
+def _rule_findings(settings: Settings, document: Document) -> Iterator[Finding]:
+    try:
+        compile_rules(settings)
+    except ConfigError as error:
+        paths = {key_text(path): path for path in document.places}
+        for problem in error.problems:
+            yield Finding(_path_of(problem.key, paths), problem.message)
+
+
+def _path_of(key: str, paths: Mapping[str, KeyPath]) -> KeyPath:
+    """Return the path of a key's text, or of the nearest around it that was given."""
+    while key and key not in paths:
+        key = key[: max(key.rfind("."), key.rfind("["), 0)]
+    return paths.get(key, ())
+
+
+def _in_order(problems: Iterable[ConfigProblem]) -> list[ConfigProblem]:
     return sorted(dict.fromkeys(problems), key=lambda each: (each.line, each.column, each.key))
-
-
-def _origins(document: Document, variables: Mapping[KeyPath, str]) -> dict[str, str]:
-    origins = {key_text(path): f"{document.file}:{place.line}" for path, place in document.places.items() if path}
-    return origins | {key_text(path): f"${variable}" for path, variable in variables.items()}

@@ -35,7 +35,7 @@ class Match(Section):
     """A regular expression that the whole path must match, instead of `path`."""
     methods: Annotated[tuple[Method, ...], OneOrMore] = Field((), min_length=1)
     """HTTP methods."""
-    headers: dict[FieldName, str] = {}
+    headers: dict[FieldName, str] = Field(default_factory=dict)
     """Header fields and the exact values that they must have."""
 
 
@@ -77,7 +77,7 @@ class IdentitySettings(Section):
 
     preset: Literal["forwarded", "auth-request", "remote-user", "none"] = "forwarded"
     """Which family of header names carries username, name, e-mail address and roles."""
-    headers: dict[FieldName, str | FileValue] = {}
+    headers: dict[FieldName, str | FileValue] = Field(default_factory=dict)
     """More headers: text with `{username}` and the like, or `{file: PATH}` for a secret."""
     assertion: Assertion | None = None
     """Send a signed JWT in `X-Gateway-Assertion`."""

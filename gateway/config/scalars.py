@@ -8,7 +8,9 @@ from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
-_SECONDS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_MILLISECONDS: Final = {"w": 604_800_000, "d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
+LONGEST: Final = timedelta(days=3650)
+LARGEST: Final = 2**50  # a pebibyte: larger numbers are slips, and harm what adds them up
 _BYTES: Final = {
     "B": 1,
     "KB": 1000,
@@ -28,19 +30,22 @@ def parse_duration(text: object) -> timedelta:
     """Read ``90s``, ``15m``, ``1h30m`` or ``7d``. Raises ValueError that says what is accepted."""
     if isinstance(text, timedelta):
         return text
-    if text in (0, "0"):
+    if text == "0" or (text == 0 and not isinstance(text, bool)):
         return timedelta(0)
     if not isinstance(text, str) or not _DURATION.fullmatch(text):
         raise ValueError("a duration is a number with a unit, such as 30s, 15m, 12h or 7d")
-    return timedelta(seconds=sum(int(n) * _SECONDS[unit] for n, unit in _DURATION_PART.findall(text)))
+    milliseconds = sum(int(number) * _MILLISECONDS[unit] for number, unit in _DURATION_PART.findall(text))
+    if milliseconds > LONGEST // timedelta(milliseconds=1):
+        raise ValueError(f"must be at most {LONGEST.days}d")
+    return timedelta(milliseconds=milliseconds)
 
 
 def format_duration(duration: timedelta) -> str:
     """Write a duration in its largest whole units: the inverse of ``parse_duration``."""
-    left = round(duration.total_seconds() * 1000)
+    left = duration // timedelta(milliseconds=1)
     text = ""
     for unit in ("d", "h", "m", "s", "ms"):
-        amount, left = divmod(left, round(_SECONDS[unit] * 1000))
+        amount, left = divmod(left, _MILLISECONDS[unit])
         text += f"{amount}{unit}" if amount else ""
     return text or "0s"
 
@@ -48,11 +53,14 @@ def format_duration(duration: timedelta) -> str:
 def parse_size(text: object) -> int:
     """Read ``64KiB``, ``100MiB`` or a plain number of bytes. Raises ValueError that says what is accepted."""
     if isinstance(text, int) and not isinstance(text, bool) and text >= 0:
-        return text
-    match = _SIZE.fullmatch(text) if isinstance(text, str) else None
-    if match is None:
+        size = text
+    elif isinstance(text, str) and (match := _SIZE.fullmatch(text)) is not None:
+        size = int(match[1]) * _BYTES[match[2]]
+    else:
         raise ValueError("a size is a number of bytes or one with a unit, such as 64KiB, 100MiB or 1GiB")
-    return int(match[1]) * _BYTES[match[2]]
+    if size > LARGEST:
+        raise ValueError(f"must be at most {format_size(LARGEST)}")
+    return size
 
 
 def format_size(size: int) -> str:

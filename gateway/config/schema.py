@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from gateway.config.settings import Settings
-
-# A single value stands for a list of one; pydantic only knows the list.
-_SECRET_FILE: Final = {"type": "string", "description": "A file that holds the value, instead of the value."}
 
 
 def json_schema() -> dict[str, Any]:
@@ -20,6 +17,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def _one_or_many(node: Any) -> Any:
+    """Say what pydantic does not know: that a single value stands for a list of one."""
     if isinstance(node, list):
         return [_one_or_many(item) for item in node]
     if not isinstance(node, dict):

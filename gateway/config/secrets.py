@@ -1,4 +1,4 @@
-"""The master key: read from where the configuration says, or made once in ``data_dir``."""
+"""Secrets: read from the files that the configuration names; the master key made once where none is named."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from gateway.errors import ConfigError, ConfigProblem, StartupError
 
 KEY_BYTES: Final = 32
 _FILE_MODE: Final = 0o600
+_FILE_BYTES: Final = 64 * 1024
+_ADVICE: Final = f"must be at least {KEY_BYTES} random bytes in base64; make one with: openssl rand -base64 {KEY_BYTES}"
 
 
 def secret_key(settings: Settings) -> bytes:
@@ -22,15 +24,52 @@ def secret_key(settings: Settings) -> bytes:
     can be made.
     """
     if settings.secret_key is not None:
-        return _decoded(settings.secret_key.get_secret_value(), "secret_key")
+        return _told("secret_key", settings.secret_key.get_secret_value())
     if settings.secret_key_file is not None:
-        return _decoded(_read(settings.secret_key_file), "secret_key_file")
+        return _told("secret_key_file", settings.secret_key_file)
     path = settings.data_dir / "secret_key"
     try:
         _make(path)
     except OSError as error:
         raise StartupError(f"cannot make a secret key in {path}: {error.strerror}; set data_dir") from error
-    return _decoded(_read(path), "secret_key_file")
+    return _told("data_dir", path)
+
+
+def read_secret(path: Path) -> str:
+    """Return a secret file's text without white space around it. Raises ValueError that says what is wrong."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(_FILE_BYTES + 1)
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror}") from error
+    if len(content) > _FILE_BYTES:
+        raise ValueError(f"{path} is too long for a secret")
+    try:
+        text = content.decode().strip()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} does not hold text") from error
+    if not text:
+        raise ValueError(f"{path} is empty")
+    return text
+
+
+def decode_key(text: str) -> bytes:
+    """Return the master key that ``text`` spells in base64. Raises ValueError, which never repeats it."""
+    try:
+        key = base64.b64decode("".join(text.split()), validate=True)
+    except ValueError:
+        raise ValueError(_ADVICE) from None  # the cause would show a part of the key
+    if len(key) < KEY_BYTES:
+        raise ValueError(_ADVICE)
+    return key
+
+
+def _told(key: str, given: str | Path) -> bytes:
+    try:
+        return decode_key(read_secret(given) if isinstance(given, Path) else given)
+    except ValueError as error:
+        place = f"{given}: " if key == "data_dir" else ""
+        raise ConfigError([ConfigProblem(f"{place}{error}", key)]) from None
 
 
 def _make(path: Path) -> None:
@@ -46,29 +85,8 @@ def _make(path: Path) -> None:
             file.flush()
             os.fsync(file.fileno())
         try:
-            os.link(fresh, path)  # fails when another process was first: its key holds
+            path.hardlink_to(fresh)  # fails when another process was first: its key holds
         except FileExistsError:
             return
     finally:
         fresh.unlink()
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not text"
-        raise ConfigError([ConfigProblem(f"cannot read {path}: {reason}", "secret_key_file")]) from error
-
-
-def _decoded(text: str, key: str) -> bytes:
-    try:
-        value = base64.b64decode(text, validate=True)
-    except ValueError as error:
-        raise ConfigError([ConfigProblem(_ADVICE, key)]) from error
-    if len(value) < KEY_BYTES:
-        raise ConfigError([ConfigProblem(_ADVICE, key)])
-    return value
-
-
-_ADVICE: Final = "must be at least 32 random bytes in base64; make one with: openssl rand -base64 32"

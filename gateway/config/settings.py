@@ -218,7 +218,7 @@ class Settings(Section):
     """How the log looks."""
     branding: Branding = Branding()
     """What the pages look like."""
-    upstreams: dict[UpstreamName, Upstream] = {}
+    upstreams: dict[UpstreamName, Upstream] = Field(default_factory=dict)
     """Named pools of servers."""
     routes: tuple[Route, ...] = ()
     """The rules, in order: the first that matches decides; a request that none matches is answered with 404."""

@@ -21,10 +21,8 @@ UNSUPPORTED: Final = frozenset(
         "routes.*.redirect",
         "routes.*.request_headers.remove",
         "routes.*.request_headers.set",
-        "routes.*.resource",
         "routes.*.respond",
         "routes.*.response_headers",
-        "routes.*.rewrite.regex",
         "routes.*.shadow",
         "routes.*.require.claims",
         "routes.*.require.max_auth_age",
@@ -37,8 +35,8 @@ UNSUPPORTED_VALUES: Final = frozenset(
     {
         ("upstreams.*.balance", "least_requests"),
         ("upstreams.*.balance", "hash_ip"),
-        ("routes.*.credentials.*", "basic"),
-        ("routes.*.credentials.*", "client_certificate"),
+        ("routes.*.credentials", "basic"),
+        ("routes.*.credentials", "client_certificate"),
     },
 )
 # Requirements nest in these; the table names them once.
@@ -67,4 +65,5 @@ def is_unsupported(path: tuple[str | int, ...], value: object) -> bool:
         return True
     if key == "server.workers":
         return value == "auto" or (isinstance(value, int) and value > 1)
-    return isinstance(value, str) and (key, value) in UNSUPPORTED_VALUES
+    # A list's item belongs to the list's key, as a single value does.
+    return isinstance(value, str) and (key.removesuffix(".*"), value) in UNSUPPORTED_VALUES

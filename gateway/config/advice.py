@@ -1,0 +1,81 @@
+"""What is allowed and yet seldom meant: said by ``gateway config check``, never an error."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from typing import Final
+
+from gateway.config.document import Finding, KeyPath
+from gateway.config.route import FileValue, Match
+from gateway.config.settings import Settings
+
+_CHEAP_BCRYPT: Final = 10
+_EVERY_PATH: Final = frozenset({"/**"})
+
+
+def advise(settings: Settings) -> Iterator[Finding]:
+    """Yield a finding for each key that may not do what its author wants."""
+    yield from _exposure(settings)
+    yield from _unused(settings)
+    yield from _readable_secrets(settings)
+
+
+def _exposure(settings: Settings) -> Iterator[Finding]:
+    if not settings.server.secure and not _is_local(settings.server.public_host):
+        yield Finding(("server", "public_url"), "is plain http: passwords and cookies can be read on their way")
+    if any(ip_network(network).prefixlen == 0 for network in settings.server.trusted_proxies):
+        message = "trusts everybody: any client can forge its address and the host it asks for"
+        yield Finding(("server", "trusted_proxies"), message)
+    if settings.passwords.bcrypt_cost < _CHEAP_BCRYPT:
+        yield Finding(("passwords", "bcrypt_cost"), "makes stolen hashes cheap to guess: 12 is a good value")
+
+
+def _unused(settings: Settings) -> Iterator[Finding]:
+    used = {route.upstream for route in settings.routes}
+    for name in settings.upstreams:
+        if name not in used:
+            yield Finding(("upstreams", name), "is used by no route")
+    everything = None
+    for index, route in enumerate(settings.routes):
+        if everything is not None:
+            yield Finding(("routes", index), f"is never reached: routes[{everything}] matches every request")
+        elif _matches_everything(route.match):
+            everything = index
+
+
+def _matches_everything(match: Match) -> bool:
+    narrow = match.host or match.path_regex or match.methods or match.headers
+    return not narrow and (not match.path or bool(_EVERY_PATH & set(match.path)))
+
+
+def _readable_secrets(settings: Settings) -> Iterator[Finding]:
+    for key, path in _secret_files(settings):
+        try:
+            mode = path.stat().st_mode
+        except OSError:
+            continue  # reading it is what reports that
+        if mode & stat.S_IROTH:
+            yield Finding(key, f"{path} can be read by every user of this machine: chmod o-r {path}")
+
+
+def _secret_files(settings: Settings) -> Iterator[tuple[KeyPath, Path]]:
+    if settings.secret_key_file is not None:
+        yield ("secret_key_file",), settings.secret_key_file
+    if settings.database.url_file is not None:
+        yield ("database", "url_file"), settings.database.url_file
+    for index, route in enumerate(settings.routes):
+        for name, value in route.identity.headers.items():
+            if isinstance(value, FileValue):
+                yield ("routes", index, "identity", "headers", name), value.file
+
+
+def _is_local(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
