@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import click
 
+from gateway.cli import MISUSED
 from gateway.cli.context import config_option, loaded_from, output_option
 from gateway.cli.output import emit
-from gateway.config.rules import compile_rules
-from gateway.config.schema import json_schema
+from gateway.config.load import Loaded
+from gateway.config.schema import schema_text
 from gateway.config.starter import STARTER
-from gateway.errors import StartupError
+from gateway.errors import ConfigError, StartupError
 
 
 @click.group("config")
@@ -24,15 +25,27 @@ def command() -> None:
 
 @command.command("check")
 @config_option
+@output_option
 @click.pass_context
-def check(context: click.Context) -> None:
+def check(context: click.Context, output: str) -> int:
     """Say whether the configuration can be used; every problem with file, line and column."""
-    loaded = loaded_from(context)
-    compile_rules(loaded.settings)
-    routes = len(loaded.settings.routes)
-    click.echo(f"{loaded.path or 'defaults'}: good, {routes} route{'' if routes == 1 else 's'}")
-    if not routes:
-        click.echo("note: without routes every request is answered with 404; start with: gateway config init")
+    try:
+        loaded = loaded_from(context, rules=True)
+    except ConfigError as error:
+        if output == "text":
+            raise
+        emit({"valid": False, "problems": [asdict(problem) for problem in error.problems], "warnings": []}, output)
+        return MISUSED
+    if output == "json":
+        emit({"valid": True, "problems": [], "warnings": [asdict(warning) for warning in loaded.warnings]}, output)
+        return 0
+    for warning in loaded.warnings:
+        click.echo(replace(warning, message=f"warning: {warning.message}"), err=True)
+    count = len(loaded.settings.routes)
+    click.echo(f"{loaded.path or 'no file, defaults'}: good, {count} route{'' if count == 1 else 's'}")
+    if not count:
+        click.echo("note: without routes every request is answered with 404; start with: gateway config init", err=True)
+    return 0
 
 
 @command.command("show")
@@ -43,7 +56,7 @@ def show(context: click.Context, output: str) -> None:
     """Print the effective values and where each comes from. Secrets are masked."""
     loaded = loaded_from(context)
     values = loaded.settings.model_dump(mode="json", by_alias=True)
-    rows = [{"key": key, "value": value, "origin": _origin(key, loaded.origins)} for key, value in _flat(values, "")]
+    rows = [{"key": key, "value": value, "origin": _origin(key, loaded)} for key, value in _flat(values, "")]
     emit(rows, output)
 
 
@@ -55,20 +68,25 @@ def _flat(value: Any, key: str) -> Iterator[tuple[str, Any]]:
         for index, inner in enumerate(value):
             yield from _flat(inner, f"{key}[{index}]")
     else:
-        yield key, value if value not in ({}, []) else None
+        yield key, value
 
 
-def _origin(key: str, origins: Mapping[str, str]) -> str:
-    return origins.get(key) or "default"
+def _origin(key: str, loaded: Loaded) -> str:
+    """Return where a value was given; a section that a variable or line gave whole counts for what it holds."""
+    if key == "database.url" and (file := loaded.settings.database.url_file) is not None:
+        return f"{file} ({loaded.origins['database.url_file']})"
+    return loaded.origins.get(key, "default")
 
 
 @command.command("schema")
+@config_option
 def schema() -> None:
     """Print the JSON Schema, for editors that complete and check YAML."""
-    click.echo(json.dumps(json_schema(), indent=2))
+    click.echo(schema_text(), nl=False)
 
 
 @command.command("init")
+@config_option
 @click.option("-o", "--output-file", "target", type=click.Path(path_type=Path), help="Write here, not to the terminal.")
 def init(target: Path | None) -> None:
     """Print a commented configuration to start from. Never overwrites a file."""

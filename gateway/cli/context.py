@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from gateway.config.load import Loaded, load_settings
-from gateway.config.settings import Settings
+if TYPE_CHECKING:
+    from gateway.config.load import Loaded
+    from gateway.config.settings import Settings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -42,11 +43,16 @@ def output_option(command: Command) -> Command:
     )(command)
 
 
-def loaded_from(context: click.Context) -> Loaded:
-    """Read the configuration that this invocation names. Raises ConfigError."""
-    return load_settings(context.ensure_object(dict).get("config"))
+def loaded_from(context: click.Context, *, rules: bool = False) -> Loaded:
+    """Read the configuration that this invocation names; with ``rules``, its routes' deeper problems as well.
+
+    Raises ConfigError.
+    """
+    from gateway.config.load import load_settings  # late: `gateway version` and completion do without
+
+    return load_settings(context.ensure_object(dict).get("config"), rules=rules)
 
 
-def settings_from(context: click.Context) -> Settings:
+def settings_from(context: click.Context, *, rules: bool = False) -> Settings:
     """Return the settings that this invocation names. Raises ConfigError."""
-    return loaded_from(context).settings
+    return loaded_from(context, rules=rules).settings

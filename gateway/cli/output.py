@@ -51,7 +51,7 @@ def _plain(value: object) -> object:
 
 
 def _text(value: object) -> str:
-    if value is None:
+    if value is None or value == {}:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"

@@ -15,4 +15,4 @@ def command(context: click.Context) -> None:
     """Run the gateway until it is told to stop (SIGTERM or Ctrl-C)."""
     from gateway.serving import run_gateway
 
-    run(run_gateway(settings_from(context)))
+    run(run_gateway(settings_from(context, rules=True)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from gateway.config.settings import Settings
@@ -10,10 +11,17 @@ from gateway.config.settings import Settings
 def json_schema() -> dict[str, Any]:
     """Return a JSON Schema (2020-12) that accepts what ``load_settings`` accepts in form."""
     schema = Settings.model_json_schema(by_alias=True, mode="validation")
-    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    schema["title"] = "Gateway configuration"
     loosened: dict[str, Any] = _one_or_many(schema)
-    return loosened
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **loosened,
+        "title": "Gateway configuration",
+    }
+
+
+def schema_text() -> str:
+    """Return the schema as ``config/gateway.schema.json`` holds it."""
+    return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
 def _one_or_many(node: Any) -> Any:
@@ -22,9 +30,14 @@ def _one_or_many(node: Any) -> Any:
         return [_one_or_many(item) for item in node]
     if not isinstance(node, dict):
         return node
-    node = {key: _one_or_many(value) for key, value in node.items() if key != "default" or value is not None}
-    items = node.get("items")
-    if node.get("type") == "array" and isinstance(items, dict) and items.get("type") == "string":
-        kept = {key: node.pop(key) for key in ("default", "title") if key in node}
-        return {"anyOf": [items, node], **kept}
-    return node
+    kept = {
+        key: _one_or_many(value)
+        for key, value in node.items()
+        # Titles that pydantic makes up from names, and nulls for what has no default, say nothing.
+        if not (key == "title" and isinstance(value, str)) and not (key == "default" and value is None)
+    }
+    items = kept.get("items")
+    if kept.get("type") == "array" and isinstance(items, dict) and items.get("type") == "string":
+        said = {key: kept.pop(key) for key in ("default", "description") if key in kept}
+        return {"anyOf": [items, kept], **said}
+    return kept

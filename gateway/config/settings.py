@@ -196,7 +196,7 @@ class Settings(Section):
     """The version of this format."""
     server: Server = Server()
     """Where the gateway listens and how the world reaches it."""
-    data_dir: FilePath = Path("./var")
+    data_dir: FilePath = Field(Path("var"), validate_default=True)
     """Where the embedded database and a generated secret key are kept."""
     secret_key: SecretStr | None = None
     """The master key: at least 32 random bytes in base64. Made in `data_dir` when not given."""

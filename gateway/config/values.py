@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, ValidationInfo
 
 from gateway.errors import TargetRejected
 from gateway.policy.host import MAX_PORT, parse_authority, parse_host
@@ -194,7 +194,7 @@ Method = Annotated[str, AfterValidator(_method)]
 PathPattern = Annotated[str, AfterValidator(_path_pattern)]
 Prefix = Annotated[str, AfterValidator(_prefix)]
 PortalPrefix = Annotated[str, AfterValidator(_portal_prefix)]
-Label = Annotated[str, AfterValidator(_label), Field(min_length=1, max_length=100)]
+Label = Annotated[str, AfterValidator(_label)]
 Scope = Annotated[str, AfterValidator(_scope)]
 UpstreamName = Annotated[str, AfterValidator(_upstream_name)]
 Listen = Annotated[str, AfterValidator(_listen)]
