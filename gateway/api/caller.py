@@ -94,8 +94,5 @@ class Callers:
         """Hold off other sites' forms and scripts: a browser says where a request comes from."""
         origin = request.headers.get("Origin")
         site = request.headers.get("Sec-Fetch-Site")
-        if origin is not None:
-            if origin != self._origin:
-                raise Refused(CROSS_SITE)
-        elif site not in {None, "same-origin", "none"}:
+        if origin not in {None, self._origin} or site not in {None, "same-origin", "none"}:
             raise Refused(CROSS_SITE)
