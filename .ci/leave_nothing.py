@@ -62,8 +62,8 @@ def main(command: list[str]) -> int:
     for pid in strays:
         sys.stderr.write(f"left running: {describe(pid)}\n")
     # Killing one can orphan its children to us, so look again until there is nobody.
-    for _ in range(10):
-        for pid in children():
+    while remaining := children():
+        for pid in remaining:
             os.kill(pid, signal.SIGKILL)
         time.sleep(0.1)
         reap()

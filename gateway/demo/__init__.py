@@ -1,0 +1,1 @@
+"""The demo: a sample application and the accounts that may use it."""
