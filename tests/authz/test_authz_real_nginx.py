@@ -308,6 +308,8 @@ async def test_many_roles_fit_into_the_answer(front: Front) -> None:
     answer = await front.get("/x", bearer(await front.gateway.token(ann)))
     assert answer.status == 200
     assert front.application.field("X-Forwarded-Groups") == [",".join(roles)]
+    long = {**bearer(await front.gateway.token(ann)), "Cookie": f"a={'x' * 20_000}"}
+    assert (await front.get("/x", long)).status == 200
 
 
 async def test_the_portal_is_reached_and_decisions_are_not(front: Front) -> None:
