@@ -19,6 +19,8 @@ from gateway.storage.embedded import EmbeddedPostgres
 from gateway.storage.migrations import migrate
 from tests.fake_clock import FakeClock
 
+pytest_plugins = ("tests.no_skips",)
+
 TEMPLATE = "migrated"
 _numbers = itertools.count(1)
 

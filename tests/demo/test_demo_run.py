@@ -1,0 +1,183 @@
+"""`gateway demo` as a person runs it: a process, its output, and what answers."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import psutil
+import pytest
+
+from tests.gateways import BROWSER, free_port
+
+LAST_LINE = "Ctrl-C ends everything"
+
+
+@dataclass
+class Demo:
+    process: subprocess.Popen[str]
+    printed: str
+    port: int
+    seconds: float
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def token(self) -> str:
+        found = re.search(r"Bearer (gwt_\w+)", self.printed)
+        assert found is not None, self.printed
+        return found[1]
+
+    def password(self, name: str) -> str:
+        found = re.search(rf"^ +{name} +(\S+)", self.printed, re.MULTILINE)
+        assert found is not None, self.printed
+        return found[1]
+
+
+def command(port: int, data_dir: Path) -> list[str]:
+    entry = "from gateway.cli import main; main()"
+    return [sys.executable, "-c", entry, "demo", "--port", str(port), "--data-dir", str(data_dir)]
+
+
+@contextmanager
+def demo(data_dir: Path) -> Iterator[Demo]:
+    """Run the demo until it has said all, and end it as Ctrl-C does."""
+    port = free_port()
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
+    began = time.monotonic()
+    with subprocess.Popen(command(port, data_dir), env=plain, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            printed = ""
+            for line in process.stdout:
+                printed += line
+                if LAST_LINE in line:
+                    break
+            assert LAST_LINE in printed
+            yield Demo(process, printed, port, time.monotonic() - began)
+        finally:
+            family = psutil.Process(process.pid).children(recursive=True)
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=20)
+            assert process.returncode == 0
+            assert not [child for child in family if child.is_running()], "the demo left processes behind"
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("demo") / "data"
+
+
+@pytest.fixture(scope="module")
+def first(data_dir: Path) -> Iterator[Demo]:
+    with demo(data_dir) as running:
+        yield running
+
+
+async def ask(first: Demo, path: str, host: str = "localhost", **headers: str) -> tuple[int, Any, str]:
+    sent = {"Host": f"{host}:{first.port}", **headers}
+    async with (
+        aiohttp.ClientSession() as client,
+        client.get(first.url + path, headers=sent, allow_redirects=False) as answer,
+    ):
+        return answer.status, answer.headers, await answer.text()
+
+
+async def test_the_printed_token_reaches_the_application_as_ann(first: Demo) -> None:
+    status, _, text = await ask(first, "/api/whoami", Authorization=f"Bearer {first.token}")
+    document = json.loads(text)
+    assert status == 200
+    assert (document["user"], document["roles"]) == ("ann", ["admin", "user"])
+    assert document["assertion"]["aud"] == "sample"
+
+
+async def test_a_program_without_credentials_gets_a_problem(first: Demo) -> None:
+    status, headers, text = await ask(first, "/api/whoami")
+    assert (status, headers["Content-Type"]) == (401, "application/problem+json")
+    assert headers["WWW-Authenticate"].startswith("Bearer")
+    assert json.loads(text)["status"] == 401
+
+
+@pytest.mark.parametrize("host", ["localhost", "app.localhost"])
+async def test_a_browser_without_credentials_is_sent_to_the_login_page(first: Demo, host: str) -> None:
+    status, headers, _ = await ask(first, "/", host, **BROWSER)
+    assert status == 302
+    assert headers["Location"].startswith(f"http://localhost:{first.port}/login?rd=")
+
+
+async def test_anybody_reads_the_public_page(first: Demo) -> None:
+    status, _, text = await ask(first, "/public", **{"X-Forwarded-User": "root"})
+    assert status == 200
+    assert "Hello, stranger" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "home", "admin"), [("ann", 200, 200), ("bob", 200, 403), ("cleo", 403, 403)], ids=["ann", "bob", "cleo"]
+)
+async def test_each_account_reaches_what_was_said(first: Demo, name: str, home: int, admin: int) -> None:
+    credentials = {"username": name, "password": first.password(name)}
+    async with aiohttp.ClientSession(headers={"Host": f"localhost:{first.port}"}) as client:
+        async with client.post(f"{first.url}/api/v1/users/login", json=credentials) as answer:
+            assert answer.status == 200
+            bearer = {"Authorization": f"Bearer {(await answer.json())['token']}"}
+        for path, expected in (("/", home), ("/admin", admin), ("/admin/", admin if admin != 200 else 404)):
+            async with client.get(first.url + path, headers=bearer) as answer:
+                assert answer.status == expected, path
+
+
+async def test_events_and_messages_pass(first: Demo) -> None:
+    bearer = {"Authorization": f"Bearer {first.token}", "Host": f"localhost:{first.port}"}
+    async with aiohttp.ClientSession(headers=bearer) as client:
+        async with client.get(f"{first.url}/events") as stream:
+            assert json.loads((await stream.content.readline()).removeprefix(b"data: "))["user"] == "ann"
+        async with client.ws_connect(f"{first.url}/ws") as messages:
+            await messages.send_str("hello")
+            assert await messages.receive_str(timeout=5) == "ann: hello"
+
+
+def test_passwords_are_kept_where_only_the_owner_reads(first: Demo, data_dir: Path) -> None:
+    file = data_dir / "demo.json"
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert json.loads(file.read_text())["bob"] == first.password("bob")
+
+
+def test_the_next_run_keeps_passwords_and_token(tmp_path: Path) -> None:
+    with demo(tmp_path) as before:
+        pass
+    with demo(tmp_path) as after:
+        assert [after.password(name) for name in ("ann", "bob", "cleo")] == [
+            before.password(name) for name in ("ann", "bob", "cleo")
+        ]
+        assert after.token == before.token
+
+
+def test_a_port_in_use_is_one_line_that_says_what_to_do(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        run = subprocess.run(command(port, tmp_path / "data"), capture_output=True, text=True, check=False, timeout=30)
+    assert run.returncode == 1
+    assert run.stderr == f"error: port {port} is in use by another program; choose another: --port {port + 1}\n"
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_damaged_password_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "demo.json").write_text("[1")
+    run = subprocess.run(command(free_port(), tmp_path), capture_output=True, text=True, check=False, timeout=60)
+    assert run.returncode == 1
+    assert run.stderr.splitlines()[-1].startswith(f"error: {tmp_path}/demo.json is damaged; delete it")
