@@ -85,8 +85,9 @@ def settings_of(document: Document, path: Path | None, environ: Mapping[str, str
     settings, wrong = _validated(document, path.parent.absolute() if path else Path.cwd())
     if settings is None:
         raise ConfigError(_in_order(document.problems))
+    _report(document, crosscheck(settings), wrong)
     settings, findings = _with_secrets(settings)
-    _report(document, [*crosscheck(settings), *findings], wrong)
+    _report(document, findings, wrong)
     if rules:
         _report(document, _rule_findings(settings, document), wrong)
     if document.problems:

@@ -125,8 +125,8 @@ class Route(Section):
     match: Match = Match()
     """What a request must look like; without it, every request matches."""
     access: Literal["public", "optional", "required", "deny"] = "required"
-    """`public`: anybody, unseen; `optional`: anybody, told apart where signed in; `required`: who is signed in;
-    `deny`: nobody."""
+    """`public`: anybody, and no credential is looked at; `optional`: anybody, and the upstream is told who is signed
+    in; `required`: whoever is signed in; `deny`: nobody."""
     require: Require | None = None
     """What must be true of who asks, beyond being signed in."""
     credentials: Annotated[tuple[Literal["session", "bearer", "api_token"], ...], OneOrMore] = Field(

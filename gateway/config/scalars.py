@@ -21,9 +21,9 @@ _BYTES: Final = {
     "GiB": 1024**3,
     "TiB": 1024**4,
 }
-_DURATION: Final = re.compile(r"(?:[0-9]{1,9}(?:ms|[smhdw]))+", re.ASCII)
+_DURATION: Final = re.compile(r"(?:[0-9]{1,12}(?:ms|[smhdw]))+", re.ASCII)
 _DURATION_PART: Final = re.compile(r"([0-9]+)(ms|[smhdw])", re.ASCII)
-_SIZE: Final = re.compile(r"([0-9]{1,15}) ?(B|KB|MB|GB|KiB|MiB|GiB|TiB)", re.ASCII)
+_SIZE: Final = re.compile(r"([0-9]{1,16}) ?(B|KB|MB|GB|KiB|MiB|GiB|TiB)", re.ASCII)
 
 
 def parse_duration(text: object) -> timedelta:
@@ -41,13 +41,12 @@ def parse_duration(text: object) -> timedelta:
 
 
 def format_duration(duration: timedelta) -> str:
-    """Write a duration in its largest whole units: the inverse of ``parse_duration``."""
-    left = duration // timedelta(milliseconds=1)
-    text = ""
-    for unit in ("d", "h", "m", "s", "ms"):
-        amount, left = divmod(left, _MILLISECONDS[unit])
-        text += f"{amount}{unit}" if amount else ""
-    return text or "0s"
+    """Write a duration in the largest unit that gives a whole number: the inverse of ``parse_duration``."""
+    milliseconds = duration // timedelta(milliseconds=1)
+    for unit in ("d", "h", "m", "s"):
+        if milliseconds and milliseconds % _MILLISECONDS[unit] == 0:
+            return f"{milliseconds // _MILLISECONDS[unit]}{unit}"
+    return f"{milliseconds}ms" if milliseconds else "0s"
 
 
 def parse_size(text: object) -> int:
@@ -65,7 +64,7 @@ def parse_size(text: object) -> int:
 
 def format_size(size: int) -> str:
     """Write a size in its largest whole unit: the inverse of ``parse_size``."""
-    for unit in ("GiB", "MiB", "KiB"):
+    for unit in ("TiB", "GiB", "MiB", "KiB"):
         if size and size % _BYTES[unit] == 0:
             return f"{size // _BYTES[unit]}{unit}"
     return f"{size}B"
@@ -81,14 +80,10 @@ def _duration(value: Any) -> timedelta:
     return _positive(parse_duration(value))
 
 
-_DURATION_SCHEMA: Final = WithJsonSchema({"type": "string", "pattern": r"^([0-9]{1,9}(ms|[smhdw]))+$"})
+_DURATION_SCHEMA: Final = WithJsonSchema({"type": "string", "pattern": r"^([0-9]{1,12}(ms|[smhdw]))+$"})
+SIZE_PATTERN: Final = r"^[0-9]{1,16} ?(B|KB|MB|GB|KiB|MiB|GiB|TiB)$"
 _SIZE_SCHEMA: Final = WithJsonSchema(
-    {
-        "anyOf": [
-            {"type": "string", "pattern": r"^[0-9]{1,15} ?(B|KB|MB|GB|KiB|MiB|GiB|TiB)$"},
-            {"type": "integer", "minimum": 0},
-        ],
-    },
+    {"anyOf": [{"type": "string", "pattern": SIZE_PATTERN}, {"type": "integer", "minimum": 0}]},
 )
 
 Duration = Annotated[

@@ -14,7 +14,7 @@ import yaml
 from gateway.config.document import Document, KeyPath, Place, key_text
 from gateway.errors import ConfigError, ConfigProblem
 
-_MAX_VALUES: Final = 1_000_000
+_MAX_VALUES: Final = 500_000
 _MAX_UNFOLDED: Final = 100_000  # what all aliases together may stand for
 _MAX_DEPTH: Final = 60
 _NULL: Final = frozenset({"", "~", "null", "Null", "NULL"})
