@@ -270,7 +270,8 @@ def _owner(row: asyncpg.Record) -> SessionOwner:
 
 
 def _hash(secret: str) -> bytes:
-    return hashlib.sha256(secret.encode()).digest()
+    # A cookie may hold any bytes: what is no text is no known secret either, and no error.
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
 
 
 def _printable(text: str) -> str:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from gateway.clock import Clock
+from gateway.errors import TokenRejected
 from gateway.identity.identity import Identity
 from gateway.tokens.jwt import Expected, VerifiedClaims, verify
 from gateway.tokens.keys import SigningKeys
@@ -15,6 +16,7 @@ from gateway.tokens.keys import SigningKeys
 ACCESS_TYPE: Final = "at+jwt"
 ASSERTION_TYPE: Final = "gateway-assertion+jwt"
 ASSERTION_LIFETIME: Final = timedelta(minutes=5)
+_LAST_SECOND: Final = 253402300799  # the last that datetime knows
 
 
 class AccessTokens:
@@ -55,7 +57,10 @@ class AccessTokens:
     def verify(self, unverified_token: str) -> VerifiedClaims:
         """Return the claims of an access token of ours. Raises TokenRejected."""
         expected = Expected(ACCESS_TYPE, self._issuer, self._issuer)
-        return verify(unverified_token, self._keys.find, expected, self._clock.now().timestamp())
+        claims = verify(unverified_token, self._keys.find, expected, self._clock.now().timestamp())
+        if not _says_how(claims):
+            raise TokenRejected("malformed")
+        return claims
 
     def assertion(self, identity: Identity, audience: str) -> str:
         """Return the statement of who asks, for one upstream (``X-Gateway-Assertion``); good for five minutes."""
@@ -76,3 +81,11 @@ class AccessTokens:
         if identity.scopes is not None:
             claims["scope"] = " ".join(sorted(identity.scopes))
         return self._keys.sign(claims, ASSERTION_TYPE)
+
+
+def _says_how(claims: VerifiedClaims) -> bool:
+    """Say whether the claims that only we add are what we write: what reads them need not look again."""
+    sid, auth_time, amr = claims.get("sid"), claims.get("auth_time"), claims.get("amr")
+    if not isinstance(sid, str) or isinstance(auth_time, bool) or not isinstance(auth_time, int):
+        return False
+    return 0 <= auth_time <= _LAST_SECOND and isinstance(amr, list) and all(isinstance(each, str) for each in amr)

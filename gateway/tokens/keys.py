@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+import asyncpg
 from jwcrypto.jwk import JWK
 
 from gateway.clock import Clock
@@ -54,10 +56,15 @@ class SigningKeys:
         self._keys: dict[str, SigningKey] = {}
         self._verification: dict[str, VerificationKey] = {}
         self._active: SigningKey | None = None
+        self._one_load = asyncio.Lock()
 
     async def load(self) -> None:
-        """Read all keys. Raises StartupError when one was stored under another master key."""
-        rows = await self._database.fetch(_SQL["all"])
+        """Read all keys. Raises StartupError when the active one was stored under another master key."""
+        # One after the other: an older answer that comes later would bring a retired key back.
+        async with self._one_load:
+            self._take(await self._database.fetch(_SQL["all"]))
+
+    def _take(self, rows: Sequence[asyncpg.Record]) -> None:
         keys = [
             SigningKey(
                 kid=row["kid"],
@@ -79,9 +86,8 @@ class SigningKeys:
         """Make the first keys, rotate when the schedule says so, and forget keys that nothing valid needs."""
         await self.load()
         now = self._clock.now()
-        activated_at = self._active.activated_at if self._active else None
-        if activated_at is None or activated_at + self._settings.key_rotation <= now:
-            await self.rotate()
+        if self._is_due(self._active.activated_at if self._active else None):
+            await self._rotate(only_if_due=True)
         longest = max(self._settings.refresh_lifetime, self._settings.access_lifetime)
         if await self._database.execute(_SQL["forget_retired"], now - longest - timedelta(days=1)):
             await self.load()
@@ -92,19 +98,45 @@ class SigningKeys:
         Tokens of the retired key stay good until they expire. The new active key has been published since
         the last rotation, so verifiers that cache the key set know it.
         """
+        return await self._rotate()
+
+    async def _rotate(self, *, only_if_due: bool = False) -> str:
         async with self._database.transaction() as connection:
             await connection.execute(_SQL["lock"])
-            upcoming = [row for row in await connection.fetch(_SQL["all"]) if row["state"] == "next"]
-            usable = [row["kid"] for row in upcoming if row["algorithm"] == self._settings.algorithm]
-            if upcoming and not usable:  # the configuration asks for another algorithm now
-                await connection.execute(_SQL["drop_next"])
-            kid = usable[0] if usable else await self._make(connection)
-            await connection.execute(_SQL["retire_active"], self._clock.now())
-            await connection.execute(_SQL["activate"], kid, self._clock.now())
-            await self._make(connection)
-            await publish(connection, "key", "rotated")
+            rows = await connection.fetch(_SQL["all"])
+            active = next((row for row in rows if row["state"] == "active"), None)
+            # Another process was first: a second rotation would sign with a key that nobody has seen.
+            if not only_if_due or active is None or self._is_due(active["activated_at"]):
+                kid = await self._promote(connection, rows)
+            else:
+                kid = str(active["kid"])
         await self.load()
         return kid
+
+    async def _promote(self, connection: Connection, rows: Sequence[asyncpg.Record]) -> str:
+        upcoming = [row for row in rows if row["state"] == "next"]
+        usable = [row["kid"] for row in upcoming if self._is_usable(row)]
+        if upcoming and not usable:
+            await connection.execute(_SQL["drop_next"])
+        kid = usable[0] if usable else await self._make(connection)
+        await connection.execute(_SQL["retire_active"], self._clock.now())
+        await connection.execute(_SQL["activate"], kid, self._clock.now())
+        await self._make(connection)
+        await publish(connection, "key", "rotated")
+        return kid
+
+    def _is_due(self, activated_at: datetime | None) -> bool:
+        return activated_at is None or activated_at + self._settings.key_rotation <= self._clock.now()
+
+    def _is_usable(self, row: asyncpg.Record) -> bool:
+        """Say whether a next key is of the configured algorithm and was stored under this master key."""
+        if row["algorithm"] != self._settings.algorithm:
+            return False
+        try:
+            self._vault.open(row["private_jwe"], row["kid"])
+        except StartupError:
+            return False
+        return True
 
     async def retire(self, kid: str) -> None:
         """Refuse everything that ``kid`` signed, from now on. Raises NotFound; the active key must be rotated first."""

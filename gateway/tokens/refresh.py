@@ -188,4 +188,4 @@ async def revoke_families(connection: Executor, account_id: str, now: datetime, 
 
 
 def _hash(jti: str) -> bytes:
-    return hashlib.sha256(jti.encode()).digest()
+    return hashlib.sha256(jti.encode("utf-8", "surrogatepass")).digest()

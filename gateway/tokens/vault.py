@@ -40,5 +40,5 @@ class Vault:
         except (JWException, ValueError, TypeError) as error:
             raise StartupError(
                 f"signing key {kid} cannot be decrypted: secret_key is not the one it was stored under; "
-                "restore the key, or retire that one with `gateway keys retire`",
+                "restore it, or sign with a new key after `gateway keys rotate`",
             ) from error
