@@ -26,6 +26,7 @@ from gateway.housekeeping import Housekeeping
 from gateway.identity.activity import Activity
 from gateway.identity.authenticators import Authenticators
 from gateway.identity.cache import CredentialCache
+from gateway.identity.ledger import RevocationLedger
 from gateway.identity.live import LiveConnections
 from gateway.identity.presented import Presenter
 from gateway.identity.resolver import Resolver
@@ -114,8 +115,9 @@ class Gateway:
         self.trusted_proxies = TrustedProxies(settings.server.trusted_proxies)
         self.feed = EventFeed(opened.dsn_args, settings.database.max_staleness, self.clock)
         self.accounts = build_accounts(settings, opened, master_key, self.clock, self.feed)
-        self.cache = CredentialCache(self.clock)
-        self.live = LiveConnections()
+        self.ledger = RevocationLedger()
+        self.cache = CredentialCache(self.clock, self.ledger)
+        self.live = LiveConnections(self.ledger)
         self.revocation = Revocation(self.cache, self.live, self.accounts.keys)
         self.activity = Activity(self.accounts.sessions, self.accounts.api_tokens)
         self.resolver = self._resolver()
@@ -177,7 +179,7 @@ class Gateway:
             clock=self.clock,
         )
         presenter = Presenter(session_cookie_name(secure=self.settings.server.secure))
-        return Resolver(presenter, authenticators, self.cache, self.feed, self.activity, self.clock)
+        return Resolver(presenter, authenticators, self.cache, self.ledger, self.feed, self.activity, self.clock)
 
     def _site(self, master_key: MasterKey) -> Site:
         accounts = self.accounts

@@ -11,12 +11,12 @@ from gateway.accounts.sessions import Sessions
 from gateway.errors import StorageError
 from gateway.identity.verified import Verified
 
-_FLUSH_SECONDS: Final = 5.0
+_FLUSH_SECONDS: Final = 1.0
 _log = logging.getLogger(__name__)
 
 
 class Activity:
-    """Collects ids and writes them every few seconds, and once more at the end."""
+    """Collects ids and writes them every second, and once more at the end."""
 
     def __init__(self, sessions: Sessions, api_tokens: ApiTokens) -> None:
         self._sessions = sessions

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from base64 import urlsafe_b64decode
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
 from gateway.accounts.api_tokens import ApiTokens
-from gateway.accounts.sessions import Sessions
+from gateway.accounts.sessions import Session, Sessions
 from gateway.clock import Clock
 from gateway.errors import CredentialRejected
 from gateway.identity.identity import CredentialKind, Identity
@@ -18,8 +20,10 @@ from gateway.tokens.access import AccessTokens
 from gateway.tokens.refresh import RefreshTokens
 
 # A cached credential is verified anew after this long, whatever happens: it bounds what a lost wake-up could cost, and
-# spaces out how often activity of a session is noted.
+# spaces out how often activity is noted.
 KEPT_SECONDS: Final = 60.0
+# Activity is noted at a verification, so a session is verified this many times before it would end by idleness.
+_NOTED_PER_IDLE_TIME: Final = 10
 
 Authenticate = Callable[[Presented, str], Awaitable[Verified]]
 
@@ -60,7 +64,7 @@ class Authenticators:
         return Verified(
             identity=identity,
             depends_on=frozenset({("account", owner.account_id), ("session", session.id)}),
-            expires_at=self._expires_at(min(session.idle_until, session.expires_at)),
+            expires_at=self._session_expires_at(session),
             consumed=frozenset({presented.header}),
             session_id=session.id,
             login_id=session.login_id,
@@ -86,7 +90,9 @@ class Authenticators:
         )
         return Verified(
             identity=identity,
-            depends_on=frozenset({("account", identity.user_id), ("family", family_id)}),
+            depends_on=frozenset(
+                {("account", identity.user_id), ("family", family_id), ("key", _key_id(presented.unverified))}
+            ),
             expires_at=self._expires_at(datetime.fromtimestamp(float(claims["exp"]), UTC)),
             consumed=frozenset({presented.header}),
         )
@@ -113,12 +119,23 @@ class Authenticators:
             consumed=frozenset({presented.header}),
         )
 
+    def _session_expires_at(self, session: Session) -> float:
+        now = self.clock.now()
+        noted_by = now + (session.idle_until - now) / _NOTED_PER_IDLE_TIME
+        return self._expires_at(min(noted_by, session.expires_at))
+
     def _expires_at(self, moment: datetime | None) -> float:
         """Return ``moment`` in monotonic seconds, no later than a cached credential is kept."""
         left = KEPT_SECONDS
         if moment is not None:
             left = min(left, (moment - self.clock.now()).total_seconds())
         return self.clock.monotonic() + left
+
+
+def _key_id(verified_token: str) -> str:
+    """Return the ``kid`` of a token that has been verified."""
+    header = verified_token.partition(".")[0]
+    return str(json.loads(urlsafe_b64decode(header + "=" * (-len(header) % 4)))["kid"])
 
 
 def _roles(roles: tuple[str, ...] | list[str]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import Final
 
 from gateway.clock import Clock
 from gateway.identity.identity import CredentialKind
+from gateway.identity.ledger import RevocationLedger
 from gateway.identity.presented import Presented
 from gateway.identity.verified import Dependency, Verified
 
@@ -26,14 +27,14 @@ def cache_key(presented: Presented, host: str) -> bytes:
 
 
 class CredentialCache:
-    """Bounded; the oldest entry makes room. ``generation`` counts revocations, see ``put``."""
+    """Bounded; the oldest entry makes room. What ``drop`` and ``clear`` take away is written down in ``ledger``."""
 
-    def __init__(self, clock: Clock, max_entries: int = _MAX_ENTRIES) -> None:
+    def __init__(self, clock: Clock, ledger: RevocationLedger, max_entries: int = _MAX_ENTRIES) -> None:
         self._clock = clock
+        self._ledger = ledger
         self._max_entries = max_entries
         self._entries: dict[bytes, Verified] = {}
         self._keys: defaultdict[Dependency, set[bytes]] = defaultdict(set)
-        self.generation = 0
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -48,13 +49,10 @@ class CredentialCache:
             return None
         return verified
 
-    def put(self, key: bytes, verified: Verified, generation: int) -> None:
-        """Remember a verification that began at ``generation``.
-
-        One that began before the last revocation may have read what that revocation changed: it is used once, not kept.
-        """
-        if generation != self.generation:
-            return
+    def put(self, key: bytes, verified: Verified) -> bool:
+        """Remember a verification. Returns False instead when it may have read what was revoked meanwhile."""
+        if self._ledger.revoked_since(verified.depends_on, verified.began):
+            return False
         if key in self._entries:
             self._remove(key)
         while len(self._entries) >= self._max_entries:
@@ -62,16 +60,17 @@ class CredentialCache:
         self._entries[key] = verified
         for dependency in verified.depends_on:
             self._keys[dependency].add(key)
+        return True
 
     def drop(self, dependency: Dependency) -> None:
         """Forget all that rests on ``dependency``."""
-        self.generation += 1
+        self._ledger.note(dependency)
         for key in tuple(self._keys.get(dependency, ())):
             self._remove(key)
 
     def clear(self) -> None:
         """Forget everything."""
-        self.generation += 1
+        self._ledger.note_all()
         self._entries.clear()
         self._keys.clear()
 

@@ -68,7 +68,7 @@ class Presenter:
         if looked_at.session and "Cookie" in headers:
             value = self.session_secret(headers)
             if value is not None:
-                found.append(Presented(_SESSION, "cookie", value))
+                found.append(Presented(_SESSION, "cookie", _sound(value)))
         return found
 
     def _remember(self, kinds: frozenset[CredentialKind]) -> _LookedAt:
@@ -97,21 +97,26 @@ def _authorization(headers: Headers, looked_at: _LookedAt) -> Presented | None:
         raise TargetRejected("duplicate_authorization")
     scheme, _, unverified = values[0].partition(" ")
     unverified = unverified.strip()
-    if len(unverified) > _LONGEST:
-        raise CredentialRejected("malformed")
     scheme = scheme.lower()
     if scheme == "bearer" and not looks_like_api_token(unverified):
-        return Presented(_BEARER, "authorization", unverified) if looked_at.bearer else None
+        return Presented(_BEARER, "authorization", _sound(unverified)) if looked_at.bearer else None
     if scheme in _TOKEN_SCHEMES:
-        return Presented(_API_TOKEN, "authorization", unverified) if looked_at.api_token else None
+        return Presented(_API_TOKEN, "authorization", _sound(unverified)) if looked_at.api_token else None
     return None
 
 
 def _api_key(headers: Headers) -> Presented:
     values = headers.getall("X-API-Key")
-    if len(values) > 1 or len(values[0]) > _LONGEST:
+    if len(values) > 1:
         raise CredentialRejected("malformed")
-    return Presented(_API_TOKEN, "x-api-key", values[0])
+    return Presented(_API_TOKEN, "x-api-key", _sound(values[0]))
+
+
+def _sound(unverified: str) -> str:
+    """Hold off what no credential of ours looks like: it could not even be hashed, or not cheaply."""
+    if len(unverified) > _LONGEST or not unverified.isascii():
+        raise CredentialRejected("malformed")
+    return unverified
 
 
 def is_ours(headers: Headers, issuer: str) -> frozenset[str]:

@@ -7,16 +7,21 @@ StorageUnavailable. Only this file decides whether the cache is believed.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 from gateway.clock import Clock
-from gateway.errors import CredentialRejected
+from gateway.errors import CredentialRejected, StorageUnavailable
 from gateway.identity.activity import Activity
 from gateway.identity.authenticators import Authenticators
 from gateway.identity.cache import CredentialCache, cache_key
 from gateway.identity.identity import CredentialKind
+from gateway.identity.ledger import RevocationLedger
 from gateway.identity.presented import Headers, Presented, Presenter
 from gateway.identity.verified import Verified
 from gateway.storage.events import EventFeed
+
+# How often a verification is begun again because its ground moved meanwhile; after that the answer is 503.
+_ATTEMPTS: Final = 5
 
 
 class Resolver:
@@ -27,6 +32,7 @@ class Resolver:
         presenter: Presenter,
         authenticators: Authenticators,
         cache: CredentialCache,
+        ledger: RevocationLedger,
         feed: EventFeed,
         activity: Activity,
         clock: Clock,
@@ -34,6 +40,7 @@ class Resolver:
         self.presenter = presenter
         self._authenticate = authenticators.table()
         self._cache = cache
+        self._ledger = ledger
         self._feed = feed
         self._activity = activity
         self._clock = clock
@@ -69,6 +76,7 @@ class Resolver:
             consumed=frozenset().union(*(each.consumed for each in verified)),
             depends_on=frozenset().union(*(each.depends_on for each in verified)),
             expires_at=min(each.expires_at for each in verified),
+            began=min(each.began for each in verified),
             headers={},
         )
 
@@ -79,10 +87,14 @@ class Resolver:
         authenticate = self._authenticate.get(presented.kind)
         if authenticate is None:
             raise CredentialRejected("unsupported_kind")
-        generation = self._cache.generation
-        verified = await authenticate(presented, host)
-        if verified.expires_at <= self._clock.monotonic():
-            raise CredentialRejected("expired")
-        self._cache.put(key, verified, generation)
-        self._activity.note(verified)
-        return verified
+        for _ in range(_ATTEMPTS):
+            began = self._ledger.now
+            verified = await authenticate(presented, host)
+            verified.began = began
+            if verified.expires_at <= self._clock.monotonic():
+                raise CredentialRejected("expired")
+            # Revoked while the database was asked: the answer may be from before, so it is not even used once.
+            if self._cache.put(key, verified):
+                self._activity.note(verified)
+                return verified
+        raise StorageUnavailable("the credential's ground keeps moving")

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import Final
 
 from gateway.errors import GatewayError
 from gateway.identity.cache import CredentialCache
 from gateway.identity.live import LiveConnections
+from gateway.identity.verified import Dependency
 from gateway.storage.events import EventFeed
 from gateway.tokens.keys import SigningKeys
 
+_RETRY_SECONDS: Final = 1.0
+_EVERYTHING: Final[Dependency] = ("", "")
 _log = logging.getLogger(__name__)
 
 
@@ -21,43 +25,51 @@ class Revocation:
         self._cache = cache
         self._live = live
         self._keys = keys
-        self._synced = False
-        self._loading: set[asyncio.Task[None]] = set()
+        self._changed_keys: set[Dependency] = set()
+        self._loading: asyncio.Task[None] | None = None
 
     def attach(self, feed: EventFeed) -> None:
         feed.subscribe(self.on_event, self.on_resync)
 
     async def stop(self) -> None:
-        for task in self._loading:
-            task.cancel()
-        await asyncio.gather(*self._loading, return_exceptions=True)
+        if self._loading is not None:
+            self._loading.cancel()
+            await asyncio.gather(self._loading, return_exceptions=True)
 
     def on_event(self, topic: str, key: str) -> None:
+        self._revoke((topic, key))
         if topic == "key":
-            self._keys_changed()
-            return
-        self._cache.drop((topic, key))
-        self._live.close((topic, key))
+            self._reload_keys((topic, key))
 
     def on_resync(self) -> None:
         """Events may have been missed: nothing remembered counts, and what is open must come in anew."""
-        self._cache.clear()
-        if self._synced:
-            self._live.close_all()
-            self._keys_changed()
-        self._synced = True
+        self._revoke(_EVERYTHING)
+        self._reload_keys(_EVERYTHING)
 
-    def _keys_changed(self) -> None:
-        self._cache.clear()
-        task = asyncio.create_task(self._load_keys(), name="signing keys")
-        self._loading.add(task)
-        task.add_done_callback(self._loading.discard)
+    def _revoke(self, dependency: Dependency) -> None:
+        if dependency == _EVERYTHING:
+            self._cache.clear()
+            self._live.close_all()
+            return
+        self._cache.drop(dependency)
+        self._live.close(dependency)
+
+    def _reload_keys(self, changed: Dependency) -> None:
+        self._changed_keys.add(changed)
+        if self._loading is None or self._loading.done():
+            self._loading = asyncio.create_task(self._load_keys(), name="signing keys")
 
     async def _load_keys(self) -> None:
-        try:
-            await self._keys.load()
-        except GatewayError as error:
-            # The keys of before stay: the next resync or event tries again.
-            _log.error("signing keys could not be read: %s", error)
-        else:
-            self._cache.clear()
+        """Read the keys until that succeeds: a retired key must not stay good because the database was slow once."""
+        while self._changed_keys:
+            changed, self._changed_keys = self._changed_keys, set()
+            try:
+                await self._keys.load()
+            except GatewayError as error:
+                self._changed_keys |= changed
+                _log.error("signing keys could not be read: %s", error)
+                await asyncio.sleep(_RETRY_SECONDS)
+                continue
+            # What the old keys verified while the new ones were read.
+            for dependency in changed:
+                self._revoke(dependency)

@@ -15,6 +15,7 @@ class Verified:
     """An identity, how it was proven, and until when that may be believed without asking again.
 
     ``consumed`` names the header fields that are ours and are not forwarded. ``expires_at`` is in monotonic seconds.
+    ``began`` is the ledger's number when verification began: what was revoked later may not be known to it.
     ``headers`` is the proxy's memo: the finished header block of each rule, by the rule's index.
     """
 
@@ -24,6 +25,7 @@ class Verified:
     consumed: frozenset[str] = frozenset()
     session_id: str | None = None
     login_id: str | None = None
+    began: int = 0
     headers: dict[int, tuple[float, bytes]] = field(default_factory=dict, repr=False)
 
     @property
