@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +16,7 @@ from gateway.config.crosscheck import crosscheck
 from gateway.config.document import Document, Finding, KeyPath, key_text
 from gateway.config.environment import override
 from gateway.config.rules import compile_rules
-from gateway.config.secrets import decode_key, read_secret
+from gateway.config.secrets import check_database_url, decode_key, read_secret
 from gateway.config.settings import Settings
 from gateway.config.yaml_reader import read_document
 from gateway.errors import ConfigError, ConfigProblem
@@ -162,27 +162,34 @@ def _related(one: KeyPath, other: KeyPath) -> bool:
 
 
 def _with_secrets(settings: Settings) -> tuple[Settings, list[Finding]]:
-    """Return settings with the secrets that stand in files, and what is wrong with those files."""
+    """Return settings with the database's URL, should it stand in a file, and what is wrong with secrets.
+
+    The master key is checked here, where its place is known, and read again by those who need it.
+    """
     findings: list[Finding] = []
     database = settings.database
-    if database.url is None and database.url_file is not None:
-        try:
-            url = SecretStr(read_secret(database.url_file))
-            settings = settings.model_copy(update={"database": database.model_copy(update={"url": url})})
-        except ValueError as error:
-            findings.append(Finding(("database", "url_file"), str(error)))
-    # The master key is checked here, where its place is known, and read again by those who need it.
-    try:
-        if settings.secret_key is not None:
-            decode_key(settings.secret_key.get_secret_value())
-    except ValueError as error:
-        findings.append(Finding(("secret_key",), str(error)))
-    try:
-        if settings.secret_key_file is not None:
-            decode_key(read_secret(settings.secret_key_file))
-    except ValueError as error:
-        findings.append(Finding(("secret_key_file",), str(error)))
+    _secret(("secret_key",), settings.secret_key, decode_key, findings)
+    _secret(("secret_key_file",), settings.secret_key_file, decode_key, findings)
+    _secret(("database", "url"), database.url, check_database_url, findings)
+    url = _secret(("database", "url_file"), database.url_file, check_database_url, findings)
+    if url is not None:
+        settings = settings.model_copy(update={"database": database.model_copy(update={"url": SecretStr(url)})})
     return settings, findings
+
+
+def _secret(
+    path: KeyPath, given: SecretStr | Path | None, check: Callable[[str], object], findings: list[Finding]
+) -> str | None:
+    """Return the secret that is given, in a file or not; None, and a finding, when ``check`` does not take it."""
+    if given is None:
+        return None
+    try:
+        text = read_secret(given) if isinstance(given, Path) else given.get_secret_value()
+        check(text)
+    except ValueError as error:
+        findings.append(Finding(path, str(error)))
+        return None
+    return text
 
 
 def _rule_findings(settings: Settings, document: Document) -> Iterator[Finding]:

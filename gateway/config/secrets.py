@@ -7,6 +7,7 @@ import os
 import secrets
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from gateway.config.settings import Settings
 from gateway.errors import ConfigError, ConfigProblem, StartupError
@@ -51,6 +52,16 @@ def read_secret(path: Path) -> str:
     if not text:
         raise ValueError(f"{path} is empty")
     return text
+
+
+def check_database_url(text: str) -> None:
+    """Raise ValueError when ``text`` cannot be PostgreSQL's URL. It is never repeated: it holds a password."""
+    try:
+        scheme = urlsplit(text).scheme
+    except ValueError:
+        raise ValueError("is not a URL: postgresql://user:password@host:5432/name") from None
+    if scheme not in {"postgresql", "postgres"}:
+        raise ValueError("must start with postgresql://")
 
 
 def decode_key(text: str) -> bytes:

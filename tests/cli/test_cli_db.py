@@ -57,19 +57,19 @@ def test_the_embedded_database_is_made_when_needed(
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "code", "said"),
     [
-        pytest.param("database: {url: 'postgresql://u:hunter2@127.0.0.1:1/db'}", "cannot be reached", id="down"),
-        pytest.param("database: {url: 'mysql://u:hunter2@h/db'}", "must start with postgresql://", id="scheme"),
-        pytest.param("data_dir: gateway.yaml/var", "data_dir cannot be used", id="data_dir below a file"),
+        pytest.param("database: {url: 'postgresql://u:hunter2@127.0.0.1:1/db'}", 1, "cannot be reached", id="down"),
+        pytest.param("database: {url: 'mysql://u:hunter2@h/db'}", 2, "must start with postgresql://", id="scheme"),
+        pytest.param("data_dir: gateway.yaml/var", 1, "data_dir cannot be used", id="data_dir below a file"),
     ],
 )
 def test_what_cannot_be_used_is_one_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], line: str, said: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], line: str, code: int, said: str
 ) -> None:
     path = tmp_path / "gateway.yaml"
     path.write_text(f"version: 1\n{line}\n")
-    assert gateway("db", "migrate", "-c", str(path)) == 1
+    assert gateway("db", "migrate", "-c", str(path)) == code
     printed = capsys.readouterr()
     assert printed.out == ""
     assert said in printed.err

@@ -52,10 +52,10 @@ def test_variables_serve_without_a_file(tmp_path: Path, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("text", ["2026", "true", "08:00", "0x10", "1e3"])
 def test_text_stays_text_whatever_it_looks_like(file: Path, text: str) -> None:
-    settings = load(file, GATEWAY_BRANDING__NAME=text, GATEWAY_DATABASE__URL=text).settings
-    assert settings.branding.name == text
-    assert settings.database.url is not None
-    assert settings.database.url.get_secret_value() == text
+    route = "routes:\n  - {upstream: http://a}\n"
+    assert load(file, route, GATEWAY_BRANDING__NAME=text).settings.branding.name == text
+    with pytest.raises(ConfigError, match="must start with postgresql://"):
+        load(file, route, GATEWAY_DATABASE__URL=text)
 
 
 @pytest.mark.parametrize("text", ["", "null"])

@@ -104,7 +104,7 @@ def warnings(path: Path, text: str) -> list[str]:
 
 
 def test_what_is_seldom_meant_is_warned_of(tmp_path: Path) -> None:
-    (tmp_path / "secret").write_text("hunter2")
+    (tmp_path / "secret").write_text("postgresql://h")
     (tmp_path / "secret").chmod(0o644)
     text = """\
 server:
@@ -133,7 +133,7 @@ routes:
 
 
 def test_sound_configuration_warns_of_nothing(tmp_path: Path) -> None:
-    (tmp_path / "secret").write_text("hunter2")
+    (tmp_path / "secret").write_text("postgresql://h")
     (tmp_path / "secret").chmod(0o640)
     text = """\
 server: {public_url: 'http://app.localhost:8080', trusted_proxies: 10.0.0.0/8}

@@ -46,6 +46,29 @@ def test_secrets_are_read_from_their_files_beside_the_configuration(file: Path) 
     assert "hunter2" not in repr(settings) + str(settings) + settings.model_dump_json()
 
 
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("mysql://u:hunter2@h/db", "must start with postgresql://"),
+        ("hunter2", "must start with postgresql://"),
+        ("postgresql://u:hunter2@[h/db", "is not a URL: postgresql://user:password@host:5432/name"),
+    ],
+)
+def test_database_url_that_is_none_is_refused_and_not_repeated(file: Path, url: str, message: str) -> None:
+    (file.parent / "url").write_text(url)
+    assert problems(file, f"database:\n  url: '{url}'\n") == [f"2:3: database.url: {message}"]
+    assert problems(file, "database:\n  url_file: url\n") == [f"2:3: database.url_file: {message}"]
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://h1:5432,h2:5432/db?target_session_attrs=primary", "postgres:///db?host=/run"]
+)
+def test_database_url_as_libpq_takes_it(file: Path, url: str) -> None:
+    database = load(file, f"database: {{url: '{url}'}}\n").database
+    assert database.url is not None
+    assert database.url.get_secret_value() == url
+
+
 def test_key_given_as_a_value(file: Path) -> None:
     settings = load(file, f"secret_key: {TEXT}\n")
     assert secret_key(settings) == KEY
@@ -53,8 +76,9 @@ def test_key_given_as_a_value(file: Path) -> None:
 
 
 def test_both_forms_are_an_error(file: Path) -> None:
-    (file.parent / "f").write_text(TEXT)
-    text = f"secret_key: {TEXT}\nsecret_key_file: f\ndatabase:\n  url: postgresql://h\n  url_file: f\n"
+    (file.parent / "key").write_text(TEXT)
+    (file.parent / "url").write_text("postgresql://h")
+    text = f"secret_key: {TEXT}\nsecret_key_file: key\ndatabase:\n  url: postgresql://h\n  url_file: url\n"
     assert problems(file, text) == [
         "2:1: secret_key_file: secret_key and secret_key_file exclude each other: give one",
         "5:3: database.url_file: url and url_file exclude each other: give one",
