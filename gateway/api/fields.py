@@ -9,6 +9,7 @@ from typing import Any, Final, NoReturn
 from aiohttp import web
 
 from gateway.errors import FieldError, InvalidInput
+from gateway.refusal import BODY_TOO_LARGE, Refused
 
 _MAX_BYTES: Final = 64 * 1024
 _MAX_TEXT: Final = 2048
@@ -89,7 +90,7 @@ class Fields:
 
 
 async def read_fields(request: web.Request) -> Fields:
-    """Return the members of the JSON object in a request's body. Raises InvalidInput, and 413 or 415."""
+    """Return the members of the JSON object in a request's body. Raises InvalidInput, and answers 413 or 415."""
     if request.content_type != "application/json":
         raise web.HTTPUnsupportedMediaType
     body = await _read(request)
@@ -107,7 +108,7 @@ async def _read(request: web.Request) -> bytes:
     async for chunk in request.content.iter_any():
         body += chunk
         if len(body) > _MAX_BYTES:
-            raise web.HTTPRequestEntityTooLarge(max_size=_MAX_BYTES, actual_size=len(body))
+            raise Refused(BODY_TOO_LARGE, close=True)
     return body
 
 

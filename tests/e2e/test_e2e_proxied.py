@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+from aiohttp import WSMsgType, WSServerHandshakeError
+
 from tests.gateways import BROWSER, GatewayFactory, Recorder, field_of
 
 ROUTES = """
@@ -35,3 +38,22 @@ async def test_without_credentials_nothing_reaches_the_application(
     back = f"http%3A%2F%2Fapp.localhost%3A{gateway.port}%2Fx%3Fy%3D1"
     assert (person.status, person.location) == (302, f"{gateway.origin}/login?rd={back}")
     assert recorder.requests == []
+
+
+async def test_a_socket_ends_with_its_session(gateway_factory: GatewayFactory, echo: str) -> None:
+    gateway = await gateway_factory(ROUTES.replace("URL", echo))
+    ann = await gateway.user("ann")
+    cookie = await gateway.session(ann, "app.localhost")
+    host = f"app.localhost:{gateway.port}"
+    headers = {"Host": host, "Cookie": f"gateway={cookie}", "Origin": f"http://{host}"}
+    url = f"http://127.0.0.1:{gateway.port}/socket"
+    async with gateway.client.ws_connect(url, headers=headers) as socket:
+        await socket.send_str("hello")
+        assert await socket.receive_str(timeout=5) == "hello"
+        await gateway.gateway.accounts.sessions.revoke_account(ann.id)
+        message = await socket.receive(timeout=5)
+        assert message.type in {WSMsgType.CLOSE, WSMsgType.CLOSED, WSMsgType.CLOSING}
+    for wrong in ({**headers, "Origin": "http://evil.example"}, {"Host": host, "Cookie": headers["Cookie"]}):
+        with pytest.raises(WSServerHandshakeError) as refused:
+            await gateway.client.ws_connect(url, headers=wrong)
+        assert refused.value.status in {401, 403}
