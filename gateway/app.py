@@ -39,7 +39,7 @@ from gateway.observability.request_id import RequestIds
 from gateway.policy.client import TrustedProxies
 from gateway.proxy.front import Front
 from gateway.proxy.handler import ProxyHandler, ProxyLimits
-from gateway.proxy.headers import RequestHeaders
+from gateway.proxy.headers import RequestHeaders, ResponseHeaders
 from gateway.proxy.portal import CONTEXT, Portal
 from gateway.proxy.request_head import RequestHeads
 from gateway.proxy.server import GatewayServer
@@ -162,7 +162,7 @@ class Gateway:
             self.front,
             request_factory=self.front.make_request,
             limits=self.settings.server.limits,
-            new_request_id=self.request_ids.new,
+            malformed=self.front.malformed,
         )
 
     @property
@@ -207,6 +207,7 @@ class Gateway:
             live=self.live,
             metrics=self.metrics,
             heads=RequestHeads(fields, accounts.access_tokens.assertion, settings.issuer),
+            response_headers=ResponseHeaders(self.rules, own_cookies),
             limits=ProxyLimits(settings.server.limits.body_bytes, settings.server.limits.idle_timeout.total_seconds()),
         )
         return Front(

@@ -30,6 +30,7 @@ class Access(NamedTuple):
     user: str
     decision: str
     upstream: str
+    error: str = ""
 
 
 class AccessLog:
@@ -71,7 +72,7 @@ def json_line(access: Access, now: float) -> str:
         f',"client":"{access.client}","method":{text(access.method)},"host":{text(access.host)}'
         f',"path":{text(access.path)},"status":{access.status},"bytes":{access.sent}'
         f',"duration_ms":{access.duration * 1000:.3f},"route":{text(access.route)},"user":{text(access.user)}'
-        f',"decision":"{access.decision}","upstream":{text(access.upstream)}}}\n'
+        f',"decision":"{access.decision}","upstream":{text(access.upstream)},"error":"{access.error}"}}\n'
     )
 
 
@@ -81,7 +82,7 @@ def console_line(access: Access, now: float) -> str:
     route = access.route or "-"
     return (
         f"{_timestamp(now)[11:23]} {access.status} {access.method:<6} {access.host}{_printable(access.path)} "
-        f"{who} {route} {access.decision} {access.duration * 1000:.1f}ms {access.request_id}\n"
+        f"{who} {route} {access.error or access.decision or '-'} {access.duration * 1000:.1f}ms {access.request_id}\n"
     )
 
 

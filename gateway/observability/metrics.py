@@ -18,6 +18,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
+_SWITCHING: Final = 101
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -62,7 +63,8 @@ class Metrics(Collector):
 
     def request(self, route: str, method: str, status: int, seconds: float) -> None:
         self.requests[route, method if method in _METHODS else "other", status] += 1
-        self.durations[route].observe(seconds)
+        if status != _SWITCHING:  # how long a WebSocket stays open says nothing about answering
+            self.durations[route].observe(seconds)
 
     def gauge(self, name: str, documentation: str, read: Callable[[], float]) -> None:
         """Have ``read`` called whenever the metrics are asked for."""

@@ -6,7 +6,9 @@ import asyncio
 from typing import Final
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import StreamReader
+from aiohttp.web_protocol import RequestPayloadError
 
 from gateway.errors import GatewayError
 from gateway.proxy.connection import UpstreamConnection
@@ -21,6 +23,10 @@ class BodyTooLarge(GatewayError):
 
 class BodyTooSlow(GatewayError):
     """The client stopped sending in the middle of its body."""
+
+
+class BodyMalformed(GatewayError):
+    """The body's framing is broken."""
 
 
 class RequestBody:
@@ -43,7 +49,7 @@ class RequestBody:
         return self.framing.startswith(b"T")
 
     async def pump(self, connection: UpstreamConnection) -> None:
-        """Send the body to its end. Raises BodyTooLarge, BodyTooSlow, UpstreamError, or what reading raises."""
+        """Send the body to its end. Raises BodyTooLarge, BodyTooSlow, BodyMalformed or UpstreamError."""
         sent = 0
         while True:
             try:
@@ -51,13 +57,14 @@ class RequestBody:
                     chunk = await self._content.readany()
             except TimeoutError as error:
                 raise BodyTooSlow from error
+            except (RequestPayloadError, HttpProcessingError) as error:
+                raise BodyMalformed from error
             if not chunk:
                 break
             sent += len(chunk)
             if sent > self._limit:
                 raise BodyTooLarge
             await connection.write(b"%x\r\n%b\r\n" % (len(chunk), chunk) if self.chunked else chunk)
-            if connection.status == 0:
-                connection.postpone(connection.response_seconds)
+            connection.postpone()
         if self.chunked:
             await connection.write(_LAST_CHUNK)

@@ -44,6 +44,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_reading_paused",
         "_wants_upgrade",
         "_writing_paused",
+        "authority",
         "complete",
         "deadline",
         "headers",
@@ -56,14 +57,18 @@ class UpstreamConnection(asyncio.Protocol):
         "resting_place",
         "reused",
         "status",
+        "switched",
         "tail",
         "transport",
         "version",
     )
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, resting_place: deque[UpstreamConnection]) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, resting_place: deque[UpstreamConnection], authority: bytes
+    ) -> None:
         """``resting_place`` is where it waits between exchanges: the kept connections of its server."""
         self._loop = loop
+        self.authority = authority
         self.resting_place = resting_place
         self.transport: asyncio.Transport | None = None
         self.reused = False
@@ -94,6 +99,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.complete = False
         self.keep_alive = False
         self.received_bytes = 0
+        self.switched = False
         self.tail = b""
 
     # What the handler calls.
@@ -155,9 +161,10 @@ class UpstreamConnection(asyncio.Protocol):
             await self._drain_waiter
             self.check()
 
-    def postpone(self, seconds: float) -> None:
-        """Give the upstream ``seconds`` from now."""
-        self.deadline = self._loop.time() + seconds
+    def postpone(self) -> None:
+        """Give the upstream its time anew, because the request is still being sent."""
+        if self.deadline != _NEVER:
+            self.deadline = self._loop.time() + (self.idle_seconds if self.status else self.response_seconds)
 
     def fail(self, error: UpstreamError) -> None:
         """End the connection and the exchange on it."""
@@ -295,6 +302,8 @@ class UpstreamConnection(asyncio.Protocol):
         status: int = parser.get_status_code()
         if not 100 <= status <= 599 or not _REASON.fullmatch(self.reason):  # noqa: PLR2004 - RFC 9110 section 15
             raise UpstreamInvalid("malformed_response")
+        if self.received_bytes > MAX_HEAD_BYTES:
+            self._check_size()
         if status < 200 and status != _SWITCHING:  # noqa: PLR2004 - an interim response: the final one follows
             self.headers.clear()
             self.reason = b""
@@ -304,6 +313,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.version = parser.get_http_version()
         if self.version not in {"1.0", "1.1"}:
             raise UpstreamInvalid("malformed_response")
+        self._check_coding()
         self.status = status
         self.keep_alive = parser.should_keep_alive()
         if self._is_head_request:
@@ -322,6 +332,17 @@ class UpstreamConnection(asyncio.Protocol):
 
     # The rest.
 
+    def _check_size(self) -> None:
+        """Refuse a head that is too large although it arrived in few pieces."""
+        if sum(len(name) + len(value) + 4 for name, value in self.headers) > MAX_HEAD_BYTES:
+            raise UpstreamInvalid("response_head_too_large")
+
+    def _check_coding(self) -> None:
+        """Refuse what cannot be framed anew without loss: any transfer coding but chunked (RFC 9112 section 6.1)."""
+        codings = [value.strip().lower() for name, value in self.headers if name.lower() == b"transfer-encoding"]
+        if codings and (codings != [b"chunked"] or self.version == "1.0"):
+            raise UpstreamInvalid("unknown_transfer_coding")
+
     def _finish(self) -> None:
         self.complete = True
         self.deadline = _NEVER
@@ -334,6 +355,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._invalid("unasked_upgrade")
             return
         self.tail = tail
+        self.switched = True
         if self.transport is not None:
             self.transport.pause_reading()
         self._wake()

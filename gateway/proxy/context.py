@@ -24,3 +24,4 @@ class RequestContext:
     decision: Decision | None = None
     verified: Verified | None = field(default=None, repr=False)
     upstream: str = ""
+    error: str = ""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final, NamedTuple
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from gateway.errors import UpstreamError
 from gateway.identity.live import LiveConnections
@@ -16,6 +16,7 @@ from gateway.proxy.body import RequestBody
 from gateway.proxy.connection import UpstreamConnection
 from gateway.proxy.headers import ResponseHeaders
 from gateway.proxy.reply import SentReply
+from gateway.proxy.request_head import RequestHead
 from gateway.proxy.tunnel import switch
 from gateway.proxy.upstream import UpstreamPool
 
@@ -29,10 +30,11 @@ _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class Times(NamedTuple):
-    """How long to wait for the response's head, and for each further piece of it; in seconds."""
+    """How long to wait for the response's head, for each further piece of it, and for a client that takes none."""
 
     response_seconds: float
     idle_seconds: float
+    client_seconds: float
 
 
 class Exchange:
@@ -51,6 +53,7 @@ class Exchange:
         "_times",
         "_upgrade",
         "_verified",
+        "switched",
     )
 
     def __init__(
@@ -59,7 +62,7 @@ class Exchange:
         pool: UpstreamPool,
         response_filter: ResponseHeaders,
         *,
-        head: bytes,
+        head: RequestHead,
         body: RequestBody,
         times: Times,
         upgrade: bool,
@@ -79,16 +82,18 @@ class Exchange:
         self._verified = verified
         self._connection: UpstreamConnection | None = None
         self._pumping: asyncio.Task[None] | None = None
+        self.switched = False
 
     async def run(self) -> SentReply:
         """Carry the request out.
 
-        Raises UpstreamError, BodyTooLarge or BodyTooSlow while nothing has gone to the client; after that the
-        client's connection is cut, so that it can tell a truncated answer from a whole one.
+        Raises UpstreamError or what is wrong with the request's body while nothing has gone to the client; after
+        that the client's connection is cut, so that it can tell a truncated answer from a whole one.
         """
         try:
             connection = await self._send()
             if self._upgrade and connection.status == HTTPStatus.SWITCHING_PROTOCOLS:
+                self.switched = True
                 return await switch(self._request, connection, self._pool, self._filter, self._watch)
             return await self._reply(connection)
         finally:
@@ -104,8 +109,9 @@ class Exchange:
         while True:
             connection = self._connection = resting or await pool.connect()
             connection.idle_seconds = self._times.idle_seconds
+            head = self._head
             answered = connection.start(
-                self._head,
+                b"%b%b%b" % (head.line, head.host or connection.authority, head.fields),
                 head_request=method == "HEAD",
                 upgrade=self._upgrade,
                 response_seconds=self._times.response_seconds,
@@ -129,7 +135,8 @@ class Exchange:
 
     async def _pump(self, connection: UpstreamConnection) -> None:
         request = self._request
-        if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
+        expected = request.headers.get("Expect", "").lower() == "100-continue" and request.version >= HttpVersion11
+        if expected and request.transport is not None:
             request.transport.write(_CONTINUE)
         await self._body.pump(connection)
 
@@ -150,7 +157,9 @@ class Exchange:
         status = connection.status
         keep_alive = bool(request.keep_alive) and (self._pumping is None or self._pumping.done())
         bodiless = request.method == "HEAD" or status in _BODILESS
-        if length is not None:
+        if status == HTTPStatus.NO_CONTENT:
+            chunked = False  # RFC 9110 section 8.6: no Content-Length there
+        elif length is not None:
             lines.append(b"Content-Length: %b\r\n" % length)
             chunked = False
         elif bodiless:
@@ -187,7 +196,6 @@ class Exchange:
         self, connection: UpstreamConnection, lines: list[bytes], *, chunked: bool, keep_alive: bool
     ) -> SentReply:
         """Write the head, then the body as it comes, no faster than the client takes it."""
-        request = self._request
         unregister = self._watch()
         pending = self._head_bytes(connection.status, lines, keep_alive=keep_alive)
         sent = 0
@@ -195,13 +203,13 @@ class Exchange:
             while True:
                 if pending:
                     self._write(pending)
-                    await request.writer.drain()
+                    await self._taken()
                 chunk = await connection.read()
                 if not chunk:
                     break
                 sent += len(chunk)
                 pending = b"%x\r\n%b\r\n" % (len(chunk), chunk) if chunked else chunk
-        except UpstreamError:
+        except (UpstreamError, TimeoutError):
             # The status is out already: only a cut connection can tell the client that this is not all.
             self._cut()
             return SentReply(connection.status, keep_alive=False, body_bytes=sent)
@@ -210,6 +218,12 @@ class Exchange:
         if chunked:
             self._write(b"0\r\n\r\n")
         return SentReply(connection.status, keep_alive=keep_alive, body_bytes=sent)
+
+    async def _taken(self) -> None:
+        """Wait until the client has taken most of what was written. Raises TimeoutError when it takes nothing."""
+        if self._request.protocol.writing_paused:
+            async with asyncio.timeout(self._times.client_seconds):
+                await self._request.writer.drain()
 
     def _watch(self) -> Callable[[], None]:
         """Register the answer with the revocations that must end it; returns what undoes that."""

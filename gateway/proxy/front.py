@@ -11,10 +11,11 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Any, Final
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
+from multidict import CIMultiDict
 
 from gateway.errors import GatewayError
 from gateway.observability.access_log import Access, AccessLog
@@ -34,6 +35,7 @@ from gateway.refusal import BAD_VERSION, INTERNAL, Refused, of_error
 ErrorPage = Callable[[Problem, str, web.BaseRequest], web.StreamResponse]
 Handler = Callable[[web.BaseRequest, RequestContext], Any]
 _UNAUTHENTICATED: Final = 401
+_NO_HEADERS: Final[CIMultiDict[str]] = CIMultiDict()
 _VERSIONS: Final = frozenset({(1, 1), (1, 0)})
 _log = logging.getLogger(__name__)
 
@@ -91,7 +93,9 @@ class Front:
             return response
         finally:
             metrics.in_flight -= 1
-            self._record(request, context, response, perf_counter() - started)
+            # 499 as nginx has it: the client left before there was an answer.
+            status = response.status if response is not None else 499
+            self._record(request, context, status, _sent_bytes(response), perf_counter() - started)
 
     async def _answer(self, request: web.BaseRequest, context: RequestContext) -> web.StreamResponse:
         try:
@@ -100,13 +104,17 @@ class Front:
                 return _unnamed(await self._portal.handle(request, context))
             answer: web.StreamResponse = await self._proxy(request, context)
         except Refused as refused:
+            context.error = refused.problem.code
             return self._refuse(request, context, refused.problem, close=refused.close)
         except GatewayError as error:
-            return self._refuse(request, context, self._problem(error, context), close=request.can_read_body)
+            problem = self._problem(error, context)
+            context.error = getattr(error, "reason", problem.code)
+            return self._refuse(request, context, problem, close=False)
         except (ConnectionError, asyncio.CancelledError):
             raise
         except Exception:  # whatever it was, it lets nobody in
             _log.exception("a request failed", extra={"request_id": context.request_id})
+            context.error = INTERNAL.code
             return self._refuse(request, context, INTERNAL, close=True)
         else:
             return answer
@@ -124,6 +132,7 @@ class Front:
             context.request_id = self._request_ids.keep(headers.get("X-Request-Id"))
             host, scheme = client.host, client.scheme or scheme
         if request.version not in _VERSIONS:
+            request._version = HttpVersion11  # noqa: SLF001 - aiohttp would answer HTTP/0.9 in kind
             raise Refused(BAD_VERSION, close=True)
         plan = context.plan = self._plans.of(request)
         context.target = parse_target(request.method, request.raw_path, host or plan.host, scheme)
@@ -138,9 +147,18 @@ class Front:
     ) -> web.StreamResponse:
         response = self._refusal(request, context, problem)
         response.headers["X-Request-Id"] = context.request_id
-        if close:
+        # A body that is still on its way, or waits for our 100, would be read as the next request.
+        if close or not request.content.is_eof():
             response.force_close()
         return _unnamed(response)
+
+    def malformed(self, request: web.BaseRequest, problem: Problem) -> str:
+        """Record a request that could not even be read, and return its id."""
+        context = RequestContext(self._request_ids.new(), error=problem.code)
+        peer = request.transport.get_extra_info("peername") if request.transport is not None else None
+        context.client = self._trusted_proxies.client_of(peer[0] if isinstance(peer, tuple) else None, _NO_HEADERS)
+        self._record(request, context, problem.status, 0, 0.0)
+        return context.request_id
 
     def _refusal(self, request: web.BaseRequest, context: RequestContext, problem: Problem) -> web.StreamResponse:
         if not is_navigation(request.method, request.headers):
@@ -158,12 +176,11 @@ class Front:
         self,
         request: web.BaseRequest,
         context: RequestContext,
-        response: web.StreamResponse | None,
+        status: int,
+        sent: int,
         seconds: float,
     ) -> None:
         rule, target, client, decision = context.rule, context.target, context.client, context.decision
-        # 499 as nginx has it: the client left before there was an answer.
-        status = response.status if response is not None else 499
         route = rule.name if rule is not None else ""
         self._metrics.request(route, request.method, status, seconds)
         self._access_log.write(
@@ -174,12 +191,13 @@ class Front:
                 target.authority if target is not None else "",
                 target.path if target is not None else "",
                 status,
-                _sent_bytes(response),
+                sent,
                 seconds,
                 route,
                 context.verified.identity.username if context.verified is not None else "",
                 decision.reason if decision is not None else "",
                 context.upstream,
+                context.error,
             )
         )
 

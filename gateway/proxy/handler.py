@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from gateway.errors import GatewayError, TargetRejected
 from gateway.identity.identity import CredentialKind
@@ -18,13 +18,13 @@ from gateway.policy.decision import Outcome, decide
 from gateway.policy.origin import same_origin
 from gateway.policy.rules import Access, Rule, RuleTable
 from gateway.policy.target import Target
-from gateway.proxy.body import BodyTooLarge, BodyTooSlow, RequestBody
+from gateway.proxy.body import BodyMalformed, BodyTooLarge, BodyTooSlow, RequestBody
 from gateway.proxy.context import RequestContext
 from gateway.proxy.exchange import Exchange, Times
 from gateway.proxy.headers import ResponseHeaders
 from gateway.proxy.request_head import RequestHeads
 from gateway.proxy.upstream import Upstreams
-from gateway.refusal import BAD_ORIGIN, BAD_UPGRADE, BODY_TOO_LARGE, BODY_TOO_SLOW, Refused, of_decision
+from gateway.refusal import BAD_ORIGIN, BAD_UPGRADE, BODY_TOO_LARGE, BODY_TOO_SLOW, MALFORMED, Refused, of_decision
 
 _ALLOW: Final = Outcome.ALLOW
 _MOST_PLACES: Final = 64
@@ -50,6 +50,7 @@ class ProxyHandler:
         live: LiveConnections,
         metrics: Metrics,
         heads: RequestHeads,
+        response_headers: ResponseHeaders,
         limits: ProxyLimits,
     ) -> None:
         self._rules = rules
@@ -59,7 +60,7 @@ class ProxyHandler:
         self._metrics = metrics
         self._heads = heads
         self._limits = limits
-        self._response_headers = ResponseHeaders(rules)
+        self._response_headers = response_headers
 
     async def __call__(self, request: web.BaseRequest, context: RequestContext) -> web.StreamResponse:
         """Answer one request. Raises Refused with what the client is told, or a GatewayError that says why not."""
@@ -111,8 +112,11 @@ class ProxyHandler:
             raise Refused(BODY_TOO_LARGE, close=True) from error
         except BodyTooSlow as error:
             raise Refused(BODY_TOO_SLOW, close=True) from error
+        except BodyMalformed as error:
+            raise Refused(MALFORMED, close=True) from error
         finally:
-            self._metrics.upstream_durations[context.upstream].observe(time.monotonic() - started)
+            if not exchange.switched:
+                self._metrics.upstream_durations[context.upstream].observe(time.monotonic() - started)
 
     def _exchange(self, request: web.BaseRequest, context: RequestContext, rule: Rule) -> Exchange:
         target, client, plan, verified = context.target, context.client, context.plan, context.verified
@@ -121,6 +125,8 @@ class ProxyHandler:
         pool = self._upstreams[rule.upstream]
         context.upstream = pool.name
         upgrade = plan.upgrade and _wants_websocket(request, target, rule, verified)
+        if plan.framing.startswith(b"T") and request.version < HttpVersion11:
+            raise Refused(MALFORMED, close=True)  # RFC 9112 section 6.1: HTTP/1.0 knows no chunks
         limit = self._limits.body_bytes if rule.max_body_bytes is None else rule.max_body_bytes
         try:
             body = RequestBody(request, plan, limit, self._limits.idle_seconds)
@@ -135,12 +141,13 @@ class ProxyHandler:
             target,
             client,
             verified,
-            authority=pool.servers[0].authority,
             request_id=context.request_id,
             upgrade=upgrade,
         )
         times = Times(
-            rule.response_timeout_seconds or pool.response_seconds, rule.idle_timeout_seconds or pool.idle_seconds
+            rule.response_timeout_seconds or pool.response_seconds,
+            rule.idle_timeout_seconds or pool.idle_seconds,
+            self._limits.idle_seconds,
         )
         reply_fields = b"X-Request-Id: %b\r\n" % context.request_id.encode()
         return Exchange(

@@ -148,10 +148,13 @@ def _remember(actions: dict[bytes, int], name: bytes, action: int) -> int:
 class ResponseHeaders:
     """Filters what upstreams answer: hop-by-hop fields, framing, and identity headers, which are not theirs to set."""
 
-    def __init__(self, table: RuleTable) -> None:
+    def __init__(self, table: RuleTable, own_cookies: Iterable[str]) -> None:
         identity = {name.encode() for name in table.identity_headers}
-        self._dropped = HOP_BY_HOP | {b"content-length"} | identity
+        self._dropped = HOP_BY_HOP | {b"content-length", b"x-request-id"} | identity
         self._actions: dict[bytes, int] = {}
+        # An application that could set our cookies could sign its visitors in as somebody else.
+        names = b"|".join(re.escape(name.encode()) for name in own_cookies)
+        self._own_cookie = re.compile(rb"[ \t]*(?:" + names + rb")[ \t]*=")
 
     def filtered(self, headers: Iterable[RawHeader]) -> tuple[list[bytes], bytes | None]:
         """Return the lines for the client, and the Content-Length when there is one."""
@@ -166,6 +169,9 @@ class ResponseHeaders:
                 lines.append(b"%b: %b\r\n" % (name, value))
             elif action == _LENGTH:
                 length = value
+            elif action == _COOKIE:
+                if not self._own_cookie.match(value):
+                    lines.append(b"%b: %b\r\n" % (name, value))
             elif action == _CONNECTION and value not in _NAMES_NOTHING:
                 listed = (listed or set()) | _members(value)
         if listed:
@@ -181,6 +187,10 @@ class ResponseHeaders:
             return _LENGTH
         if name == b"connection":
             return _CONNECTION
-        if name in self._dropped or name.startswith(b"x-gateway-"):
+        if name == b"set-cookie":
+            return _COOKIE
+        # Whoever reads answers may fold names as well.
+        folded = re.sub(rb"[^a-z0-9]", b"-", name)
+        if name in self._dropped or folded in self._dropped or folded.startswith(b"x-gateway-"):
             return _DROP
         return _KEEP

@@ -17,7 +17,7 @@ from aiohttp import web
 from gateway.errors import TargetRejected
 from gateway.policy.rules import Rule
 from gateway.proxy.headers import RequestHeaders
-from gateway.refusal import HEADER_TOO_LARGE, Refused
+from gateway.refusal import HEADER_TOO_LARGE, MALFORMED, Refused
 
 RawHeader = tuple[bytes, bytes]
 
@@ -29,10 +29,10 @@ _KEPT_BYTES: Final = 4096
 class Plan:
     """One set of header fields. ``host`` is the one Host field's value, None without one."""
 
-    __slots__ = ("_raw_headers", "content_length", "credential_keys", "framing", "host", "lines", "upgrade")
+    __slots__ = ("_raw_headers", "content_length", "credential_keys", "framing", "host", "lines", "ours", "upgrade")
 
     def __init__(self, request: web.BaseRequest) -> None:
-        """Raises TargetRejected when a field that must be unique is not."""
+        """Raises TargetRejected or Refused when fields contradict one another."""
         headers = request.headers
         hosts = headers.getall("Host", ())
         if len(hosts) > 1:
@@ -40,16 +40,22 @@ class Plan:
         self.host = hosts[0] if hosts else None
         self.upgrade = "Upgrade" in headers
         length = headers.get("Content-Length")
+        codings = headers.getall("Transfer-Encoding", ())
+        # RFC 9112 section 6.1: both fields are how one request becomes two; another coding would be lost with its name.
+        if codings and (length is not None or [coding.strip().lower() for coding in codings] != ["chunked"]):
+            raise Refused(MALFORMED, close=True)
         self.content_length = int(length) if length is not None else None
         if self.content_length is not None:
             self.framing = b"Content-Length: %d\r\n" % self.content_length
-        elif "Transfer-Encoding" in headers:
+        elif codings:
             self.framing = b"Transfer-Encoding: chunked\r\n"
         else:
             self.framing = b""
         self._raw_headers: Sequence[RawHeader] = request.raw_headers
         # By rule and host: the cache key of the one credential presented; None when there is not exactly one.
         self.credential_keys: dict[tuple[int, str], bytes | None] = {}
+        # The fields that carry a token of ours by its looks: never an application's business. None: not looked at yet.
+        self.ours: frozenset[str] | None = None
         # By rule and consumed fields: the lines that are forwarded.
         self.lines: dict[tuple[int, frozenset[str]], bytes] = {}
 

@@ -14,7 +14,7 @@ from aiohttp.streams import StreamReader
 from gateway.policy.target import Target
 from gateway.problem import Problem
 from gateway.proxy.context import RequestContext
-from gateway.refusal import Refused
+from gateway.refusal import BODY_TOO_LARGE, Refused
 
 # On every host, whatever its routes say.
 RESERVED: Final = "/.gateway"
@@ -25,7 +25,6 @@ CONTEXT: Final = web.RequestKey("context", RequestContext)
 _DETAILS: Final = {
     404: "Nothing is served at this address.",
     405: "This address does not take requests of this method.",
-    413: "The request's body is larger than is allowed here.",
     415: "The request's body is not of a type that is understood here.",
 }
 
@@ -79,11 +78,16 @@ class Portal:
         try:
             return await self._application._handle(request)  # noqa: SLF001
         except web.HTTPException as error:
+            if error.status < HTTPStatus.BAD_REQUEST:
+                # aiohttp warns of an exception that is returned; as an answer it is a plain one.
+                return web.Response(status=error.status, headers=error.headers, body=error.body)
             raise Refused(_problem(error)) from error
 
 
 def _problem(error: web.HTTPException) -> Problem:
     """Return what aiohttp's router or request parsing has to say, in our form."""
+    if error.status == BODY_TOO_LARGE.status:
+        return BODY_TOO_LARGE
     headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
     code = HTTPStatus(error.status).phrase.lower().replace(" ", "_")
     detail = _DETAILS.get(error.status, "The request cannot be answered.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from aiohttp import web
 
@@ -15,7 +15,7 @@ from gateway.identity.verified import Verified
 from gateway.policy.client import ClientAddress
 from gateway.policy.presets import ASSERTION_HEADER, identity_headers
 from gateway.policy.rewrite import upstream_target
-from gateway.policy.rules import Access, Rule
+from gateway.policy.rules import Rule
 from gateway.policy.target import DEFAULT_PORTS, Target
 from gateway.proxy.headers import RequestHeaders
 from gateway.proxy.plan import Plan
@@ -23,9 +23,17 @@ from gateway.proxy.plan import Plan
 # A signed assertion is sent for half of its life.
 _ASSERTION_KEPT_SECONDS: Final = 150.0
 _CACHED_BLOCKS: Final = 4096
-_NOTHING: Final[frozenset[str]] = frozenset()
+NOTHING: Final[frozenset[str]] = frozenset()
 
 SignAssertion = Callable[[Identity, str], str]
+
+
+class RequestHead(NamedTuple):
+    """A head as bytes, parted at the Host: None there is the server's own, known once there is a connection to it."""
+
+    line: bytes
+    host: bytes | None
+    fields: bytes
 
 
 class RequestHeads:
@@ -47,18 +55,18 @@ class RequestHeads:
         client: ClientAddress,
         verified: Verified | None,
         *,
-        authority: str,
         request_id: str,
         upgrade: bool,
-    ) -> bytes:
-        """Return the request line and all fields. Raises TargetRejected for fields that have no single reading."""
-        consumed = verified.consumed if verified is not None else self._ours(request, rule)
-        host = target.authority if rule.preserve_host else authority
+    ) -> RequestHead:
+        """Return the whole head. Raises TargetRejected for fields that have no single reading."""
+        consumed = verified.consumed if verified is not None else NOTHING
+        if "Authorization" in request.headers or "X-API-Key" in request.headers:
+            if plan.ours is None:
+                plan.ours = is_ours(request.headers, self._issuer)
+            consumed |= plan.ours
         path = target.raw if rule.rewrite is None else upstream_target(target, rule.rewrite)
-        return b"%b %b HTTP/1.1\r\nHost: %b\r\n%b%b%bX-Request-Id: %b\r\n%b%b\r\n" % (
-            target.method.encode(),
-            path.encode(),
-            host.encode(),
+        line = b"%b %b HTTP/1.1\r\nHost: " % (target.method.encode(), path.encode())
+        fields = b"\r\n%b%b%bX-Request-Id: %b\r\n%b%b\r\n" % (
             plan.lines.get((rule.index, consumed)) or plan.forwarded(self._fields, rule, consumed),
             self._identity_block(rule, verified),
             self._forwarding.get((client.chain, target.scheme, target.host, target.port))
@@ -67,14 +75,7 @@ class RequestHeads:
             plan.framing,
             b"Connection: Upgrade\r\nUpgrade: websocket\r\n" if upgrade else b"",
         )
-
-    def _ours(self, request: web.BaseRequest, rule: Rule) -> frozenset[str]:
-        """Return the fields that carry a token of ours although no credential was asked for: nobody else's business."""
-        headers = request.headers
-        asked = rule.access not in {Access.PUBLIC, Access.OPTIONAL}
-        if asked or ("Authorization" not in headers and "X-API-Key" not in headers):
-            return _NOTHING
-        return is_ours(headers, self._issuer)
+        return RequestHead(line, target.authority.encode() if rule.preserve_host else None, fields)
 
     def _identity_block(self, rule: Rule, verified: Verified | None) -> bytes:
         if verified is None:

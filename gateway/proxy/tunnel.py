@@ -61,6 +61,7 @@ class Tunnel:
         self._client = request.transport
         self._upstream = upstream
         self._closed = asyncio.get_running_loop().create_future()
+        self._pacer: asyncio.Task[None] | None = None
         self.received_bytes = 0
         self.sent_bytes = 0
 
@@ -71,11 +72,11 @@ class Tunnel:
             self.from_upstream(tail)
         self._request.protocol.set_parser(_ToUpstream(self))  # type: ignore[arg-type]
         self._upstream.resume_reading()
-        pacer = asyncio.create_task(self._pace_upstream())
         try:
             await self._closed
         finally:
-            pacer.cancel()
+            if self._pacer is not None:
+                self._pacer.cancel()
             self._upstream.close()
             if self._client is not None:
                 self._client.close()
@@ -91,15 +92,20 @@ class Tunnel:
             self.close()
             return
         self._client.write(data)
-        if self._request.protocol.writing_paused:
+        if self._request.protocol.writing_paused and self._pacer is None:
             self._upstream.pause_reading()
+            self._pacer = asyncio.create_task(self._resume_upstream())
 
-    async def _pace_upstream(self) -> None:
+    async def _resume_upstream(self) -> None:
         """Read from the upstream again once the client has taken what was written."""
-        while True:
-            await asyncio.sleep(0.05)
-            if not self._request.protocol.writing_paused and not self._upstream.is_closing():
-                self._upstream.resume_reading()
+        try:
+            await self._request.writer.drain()
+        except ConnectionError:
+            self.close()
+            return
+        self._pacer = None
+        if not self._upstream.is_closing():
+            self._upstream.resume_reading()
 
     def hold_client(self) -> None:
         if self._client is not None and not self._client.is_closing():
@@ -152,5 +158,5 @@ def _check_handshake(request: web.BaseRequest, connection: UpstreamConnection) -
     expected = base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest())
     accepts = [value for name, value in connection.headers if name.lower() == b"sec-websocket-accept"]
     upgrades = [value.strip().lower() for name, value in connection.headers if name.lower() == b"upgrade"]
-    if accepts != [expected] or upgrades != [b"websocket"]:
+    if not connection.switched or accepts != [expected] or upgrades != [b"websocket"]:
         raise UpstreamInvalid("bad_handshake")

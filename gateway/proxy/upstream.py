@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
 
+from aiohttp.tcp_helpers import tcp_keepalive
+
 from gateway.config.settings import Settings, Upstream, UpstreamTimeouts
 from gateway.errors import UpstreamError, UpstreamTimeout, UpstreamUnreachable
 from gateway.proxy.connection import UpstreamConnection, timed_out
@@ -26,7 +28,7 @@ class Server:
     url: str
     host: str
     port: int
-    authority: str
+    authority: bytes
     tls: ssl.SSLContext | None = field(repr=False, default=None)
     idle: deque[UpstreamConnection] = field(repr=False, default_factory=deque)
 
@@ -112,7 +114,7 @@ class UpstreamPool:
         try:
             async with asyncio.timeout(self.connect_seconds):
                 _, connection = await loop.create_connection(
-                    lambda: UpstreamConnection(loop, server.idle),
+                    lambda: UpstreamConnection(loop, server.idle, server.authority),
                     server.host,
                     server.port,
                     ssl=server.tls,
@@ -124,6 +126,8 @@ class UpstreamPool:
             raise UpstreamUnreachable("tls_failed") from error
         except OSError as error:
             raise UpstreamUnreachable("connect_failed") from error
+        if connection.transport is not None:
+            tcp_keepalive(connection.transport)  # a tunnel may be silent for hours, or its other end gone
         connection.idle_seconds = self.idle_seconds
         return connection
 
@@ -167,7 +171,7 @@ def _server(url: str) -> Server:
     host = parts.hostname or ""
     tls = parts.scheme == "https"
     port = parts.port or (443 if tls else 80)
-    return Server(url, host, port, parts.netloc, ssl.create_default_context() if tls else None)
+    return Server(url, host, port, parts.netloc.encode(), ssl.create_default_context() if tls else None)
 
 
 def _label(url: str) -> str:
