@@ -25,7 +25,6 @@ from gateway.storage.database import Connection, Database
 from gateway.storage.statements import statements
 
 _SQL: Final = statements("login")
-_ADDRESS_PAUSE: Final = timedelta(seconds=60)
 # The answer to a wrong password comes later and later: seconds after the third, fourth, ... failure.
 _UNSLOWED: Final = 3
 _SLOWEST_SECONDS: Final = 2.0
@@ -94,10 +93,10 @@ class PasswordLogin:
             failures, newest = await self._failures(connection, account, max(limits.window, limits.lockout))
             if failures >= limits.max_failures and newest + limits.lockout > now:
                 raise TooManyAttempts(_seconds(newest + limits.lockout - now))
-            from_address, newest_there = await self._failures(connection, address, limits.window)
-            if from_address >= limits.per_ip:
-                pause = min(_ADDRESS_PAUSE, limits.window)
-                raise TooManyAttempts(_seconds(max(newest_there + pause - now, timedelta(seconds=1))))
+            # When this one is no longer counted, there is room for another.
+            blocking = await connection.fetchval(_SQL["nth_newest"], address, now - limits.window, limits.per_ip - 1)
+            if blocking is not None:
+                raise TooManyAttempts(_seconds(blocking + limits.window - now))
             reserved = [await connection.fetchval(_SQL["reserve"], subject, now) for subject in (account, address)]
         return _Attempt(tuple(reserved), failures)
 

@@ -15,11 +15,13 @@ from gateway.errors import FieldError, InvalidInput
 
 ADMIN: Final = "admin"
 _USERNAME: Final = re.compile(r"\w[\w.+-]{0,63}")
-_EMAIL: Final = re.compile(r"[^\s@<>\"'(),:;\\\[\]\x00-\x20\x7f]{1,64}@[^\W_](?:[\w-]*\.)*[\w-]*[^\W_]")
+_LABEL: Final = r"[^\W_](?:[\w-]{0,61}[^\W_])?"
+_EMAIL: Final = re.compile(rf"[^\s@<>\"'(),:;\\\[\]\x00-\x20\x7f]{{1,64}}@{_LABEL}(?:\.{_LABEL})*")
 _EMAIL_LENGTH: Final = 254
 _PASSWORD_LENGTH: Final = 1024
-_ROLE: Final = re.compile(r"[^\x00-\x1f\x7f]{1,100}")
+_ROLE_LENGTH: Final = 100
 _NAME_LENGTH: Final = 200
+_NO_TEXT: Final = frozenset({"Cc", "Cs"})  # control characters, halves of surrogate pairs
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,8 @@ def check_names(username: str, email: str) -> list[FieldError]:
     if not own_address and not _USERNAME.fullmatch(unicodedata.normalize("NFKC", username)):
         detail = "must be 1 to 64 letters, digits, '.', '_', '-' or '+', or your own e-mail address"
         errors.append(FieldError("username", detail))
-    if len(email) > _EMAIL_LENGTH or not _EMAIL.fullmatch(email):
+    # What cannot be seen (zero width, turned direction, half a surrogate pair) makes two addresses look like one.
+    if len(email) > _EMAIL_LENGTH or not email.isprintable() or not _EMAIL.fullmatch(email):
         errors.append(FieldError("email", "must be an e-mail address, such as ann@example.com"))
     return errors
 
@@ -106,10 +109,10 @@ def check_password(password: str, minimum: int) -> list[FieldError]:
 def check_profile(name: str, roles: Iterable[str]) -> list[FieldError]:
     """Return what is wrong with a display name and a list of roles."""
     errors = []
-    if len(name) > _NAME_LENGTH or any(unicodedata.category(character) == "Cc" for character in name):
+    if len(name) > _NAME_LENGTH or any(unicodedata.category(character) in _NO_TEXT for character in name):
         errors.append(FieldError("name", f"must be at most {_NAME_LENGTH} characters without control characters"))
-    if any(not _ROLE.fullmatch(role) or role != role.strip() for role in roles):
-        detail = "must be 1 to 100 characters each, without control characters or spaces around them"
+    if any(not 1 <= len(role) <= _ROLE_LENGTH or not role.isprintable() or role != role.strip() for role in roles):
+        detail = "must be 1 to 100 printable characters each, without spaces around them"
         errors.append(FieldError("roles", detail))
     return errors
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Final
 from uuid import UUID
 
@@ -51,7 +51,7 @@ class Changes:
     username: str | None = None
     email: str | None = None
     name: str | None = None
-    password: str | None = None
+    password: str | None = field(default=None, repr=False)
     roles: Sequence[str] | None = None
     is_active: bool | None = None
     is_verified: bool | None = None
@@ -207,7 +207,7 @@ async def _keep_an_admin(connection: Connection, user_id: UUID) -> None:
 
 
 def _merged(user: User, changes: Changes) -> User:
-    given = {field.name: getattr(changes, field.name) for field in fields(Changes) if field.name != "password"}
+    given = {each.name: getattr(changes, each.name) for each in fields(Changes) if each.name != "password"}
     if given["roles"] is not None:
         given["roles"] = tuple(sorted_roles(given["roles"]))
     return replace(user, **{name: value for name, value in given.items() if value is not None})

@@ -6,6 +6,10 @@ select pg_advisory_xact_lock(hashtextextended($1, 20));
 -- How many failures a subject has since $2, and when the newest was.
 select count(*) as count, max(failed_at) as newest from login_failure where subject = $1 and failed_at > $2;
 
+-- name: nth_newest
+-- The moment of a subject's failure with $3 newer ones, counting those since $2; none when there are not as many.
+select failed_at from login_failure where subject = $1 and failed_at > $2 order by failed_at desc offset $3 limit 1;
+
 -- name: reserve
 -- Every attempt counts as a failure until it has succeeded.
 insert into login_failure (subject, failed_at) values ($1, $2) returning id;
