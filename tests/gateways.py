@@ -190,7 +190,7 @@ class Recorder:
     def __init__(self) -> None:
         self.requests: list[bytes] = []
         self.url = ""
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._open: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self._server: asyncio.Server | None = None
 
     @property
@@ -211,14 +211,14 @@ class Recorder:
     async def stop(self) -> None:
         if self._server is not None:
             self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for writer in self._open.values():
+            writer.close()
+        await asyncio.gather(*self._open)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        self._tasks.add(task)
+        self._open[task] = writer
         try:
             while True:
                 self.requests.append(await reader.readuntil(b"\r\n\r\n"))
@@ -227,7 +227,7 @@ class Recorder:
         except (asyncio.IncompleteReadError, ConnectionError):
             return
         finally:
-            self._tasks.discard(task)
+            del self._open[task]
             writer.close()
 
 
