@@ -45,7 +45,7 @@ def create(
         async with workshop(settings) as accounts:
             owner = await named_user(accounts, user)
             token, text = await accounts.api_tokens.create(owner.id, name, scopes, lifetime)
-            return {"id": token.id, "user": owner.username, "expires_at": token.expires_at, "token": text}
+            return {"user": owner.username, **token.document(), "token": text}
 
     made = run(work())
     if output == "json":
@@ -67,17 +67,7 @@ def list_(context: click.Context, user: str, output: str) -> None:
     async def work() -> list[dict[str, Any]]:
         async with workshop(settings) as accounts:
             owner = await named_user(accounts, user)
-            return [
-                {
-                    "id": token.id,
-                    "name": token.name,
-                    "scopes": list(token.scopes),
-                    "created_at": token.created_at,
-                    "expires_at": token.expires_at,
-                    "last_used_at": token.last_used_at,
-                }
-                for token in await accounts.api_tokens.list_for(owner.id)
-            ]
+            return [token.document() for token in await accounts.api_tokens.list_for(owner.id)]
 
     emit(run(work()), output, empty=f"{user} has no tokens")
 

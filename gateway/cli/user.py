@@ -46,7 +46,7 @@ def add(
         async with workshop(settings) as accounts:
             return await accounts.users.create(name, email, password, roles=roles or None, is_verified=True)
 
-    emit(_row(run(work())), output)
+    emit(_shown(run(work()), output), output)
 
 
 @command.command("list")
@@ -62,7 +62,7 @@ def list_(context: click.Context, search: str, limit: int, output: str) -> None:
     async def work() -> list[dict[str, Any]]:
         async with workshop(settings) as accounts:
             page = await accounts.users.page(limit=limit, search=search)
-            return [_row(user) for user in page.items]
+            return [_shown(user, output) for user in page.items]
 
     emit(run(work()), output, empty="no users; add one with: gateway user add NAME --email ADDRESS")
 
@@ -80,7 +80,7 @@ def show(context: click.Context, name: str, output: str) -> None:
         async with workshop(settings) as accounts:
             return await named_user(accounts, name)
 
-    emit(_row(run(work())), output)
+    emit(_shown(run(work()), output), output)
 
 
 @command.command("disable")
@@ -153,7 +153,10 @@ def _change(settings: Settings, name: str, changes: Changes) -> User:
     return run(work())
 
 
-def _row(user: User) -> dict[str, Any]:
+def _shown(user: User, output: str) -> dict[str, Any]:
+    """Return what a person wants to see, or for programs what the API answers."""
+    if output == "json":
+        return user.document()
     return {
         "username": user.username,
         "email": user.email,
