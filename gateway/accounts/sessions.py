@@ -94,7 +94,8 @@ class Sessions:
         lifetime = self._settings.remember_for if login.remembered else self._settings.lifetime
         async with self._database.transaction() as connection:
             secret, session = await self._insert(connection, login, None, now + lifetime, data)
-            gone = await connection.fetch(_SQL["trim"], UUID(login.account_id), self._settings.max_per_user)
+            limit, kept = self._settings.max_per_user, UUID(session.login_id)
+            gone = await connection.fetch(_SQL["trim"], UUID(login.account_id), limit, kept)
             await _publish_sessions(connection, gone)
         return secret, session
 
@@ -124,16 +125,16 @@ class Sessions:
 
     async def revoke(self, session_id: str) -> bool:
         """End one session. Returns False when there was none."""
-        return bool(await self._revoke(_SQL["revoke"], UUID(session_id)))
+        return bool(await self._revoke("lock_account_of_session", "revoke", UUID(session_id)))
 
     async def revoke_login(self, login_id: str) -> int:
         """End the sessions of one login on all hosts. Returns how many there were."""
-        return await self._revoke(_SQL["revoke_login"], UUID(login_id))
+        return await self._revoke("lock_account_of_login", "revoke_login", UUID(login_id))
 
     async def revoke_account(self, account_id: str, except_login: str | None = None) -> int:
         """End an account's sessions, but for those of one login. Returns how many there were."""
         kept = UUID(except_login) if except_login else None
-        return await self._revoke(_SQL["revoke_account"], UUID(account_id), kept)
+        return await self._revoke("lock_account", "revoke_account", UUID(account_id), kept)
 
     async def issue_ticket(self, session_id: str, host: str, challenge: bytes) -> str:
         """Return a single-use ticket: whoever holds ``challenge``'s nonce gets a session on ``host`` for it."""
@@ -150,6 +151,7 @@ class Sessions:
         """Exchange a ticket for a session on ``host``; the first attempt consumes it, fitting or not. None: refused."""
         now = self._clock.now()
         async with self._database.transaction() as connection:
+            await connection.execute(_SQL["lock_account_of_ticket"], _hash(ticket))
             row = await connection.fetchrow(_SQL["redeem_ticket"], _hash(ticket), host, _hash(nonce), now)
             if row is None:
                 return None
@@ -219,9 +221,10 @@ class Sessions:
         )
         return secret, session
 
-    async def _revoke(self, sql: str, *arguments: object) -> int:
+    async def _revoke(self, lock: str, statement: str, identifier: UUID, *more: object) -> int:
         async with self._database.transaction() as connection:
-            rows = await connection.fetch(sql, *arguments)
+            await connection.execute(_SQL[lock], identifier)
+            rows = await connection.fetch(_SQL[statement], identifier, *more)
             await _publish_sessions(connection, rows)
         if self._feed is not None and rows:
             await self._feed.caught_up()
@@ -229,7 +232,7 @@ class Sessions:
 
 
 async def revoke_sessions(connection: Executor, account_id: str) -> int:
-    """End every session of an account inside the caller's transaction. Returns how many."""
+    """End every session of an account inside the caller's transaction, which has locked its row. Returns how many."""
     rows = await connection.fetch(_SQL["revoke_account"], UUID(account_id), None)
     await _publish_sessions(connection, rows)
     return len(rows)

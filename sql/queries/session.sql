@@ -5,10 +5,10 @@ values ($1, $2, coalesce($3, gen_random_uuid()), $4, $5::text::jsonb, $6, $7, $8
 returning id, login_id;
 
 -- name: trim
--- The oldest logins beyond the limit; a login counts once, however many hosts it reached.
+-- The oldest logins beyond the limit but for the new one ($3); a login counts once, however many hosts it reached.
 delete from session where account_id = $1 and login_id in (
     select login_id from session where account_id = $1
-    group by login_id order by max(seen_at) desc offset $2
+    group by login_id order by login_id = $3 desc, max(seen_at) desc offset $2
 ) returning id;
 
 -- name: find
@@ -37,6 +37,17 @@ select id, login_id, host, remembered, methods, authenticated_at, created_at, se
 from session where account_id = $1 and idle_until > $2 and expires_at > $2
 order by seen_at desc;
 
+-- name: lock_account
+-- Whoever ends sessions holds this lock first: a hand-over that is under way then ends before, and its session is
+-- seen, or it begins after, and finds nothing to hand over.
+select id from account where id = $1 for no key update;
+
+-- name: lock_account_of_login
+select id from account where id in (select account_id from session where login_id = $1) for no key update;
+
+-- name: lock_account_of_session
+select id from account where id in (select account_id from session where id = $1) for no key update;
+
 -- name: revoke
 delete from session where id = $1 returning id;
 
@@ -52,6 +63,12 @@ delete from session where id in (select id from session where expires_at < $1 or
 
 -- name: insert_ticket
 insert into login_ticket (ticket_hash, session_id, host, challenge, expires_at) values ($1, $2, $3, $4, $5);
+
+-- name: lock_account_of_ticket
+-- One row while there is a ticket. Before the ticket's own row is locked, in the order of those who end sessions.
+select account.id
+from login_ticket join session on session.id = login_ticket.session_id join account on account.id = session.account_id
+where ticket_hash = $1 for share of account;
 
 -- name: redeem_ticket
 -- Check and consume in one statement: of two at once, one gets the row. An attempt that does not fit consumes it,
