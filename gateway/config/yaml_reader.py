@@ -32,7 +32,6 @@ _DROPPED: Final = object()  # stands for a key that was refused, so that its val
 def read_document(text: str, file: str) -> Document:
     """Read one YAML document. Raises ConfigError when it is not YAML at all."""
     document = Document(file)
-    text = text.removeprefix("\ufeff")
     if (found := _UNREADABLE.search(text)) is not None:
         raise ConfigError([_unreadable(text, found.start(), file)])
     reader = _Reader(document)

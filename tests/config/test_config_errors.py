@@ -98,7 +98,12 @@ VALUES = [
     case("empty list", "routes:\n", "1:1: routes: is empty: fill it or take it out"),
     case("text for a section", "server: yes\n", "1:1: server: must hold keys"),
     case("text for a list", "routes: yes\n", "1:1: routes: must be a list"),
-    case("text for a route", "routes:\n  - yes\n", "2:5: routes[0]: must hold keys"),
+    case(
+        "text for a route",
+        "routes:\n  - yes\n  - {upstream: a}\n",
+        "2:5: routes[0]: must hold keys",
+        "3:6: routes[1].upstream: no upstream is called 'a'; write its name or a URL",
+    ),
     case("list for a mapping", "upstreams: []\n", "1:1: upstreams: must hold keys"),
     case("number for text", "branding: {name: 2026}\n", "1:12: branding.name: must be text: put it in quotes"),
     case("boolean for text", ROUTE + "name: true}\n", "2:26: routes[0].name: must be text: put it in quotes"),
