@@ -69,8 +69,7 @@ async def _demo(settings: Settings, port: int) -> None:
     async with running() as sample_port:
 
         async def ready(gateway: Gateway) -> None:
-            people = await settle(gateway.accounts, settings.data_dir)
-            click.echo(announcement(people, port, sample_port))
+            click.echo(announcement(await settle(gateway.accounts, settings.data_dir), port))
 
         await run_gateway(_with_sample(settings, sample_port), ready=ready)
 

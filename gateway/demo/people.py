@@ -17,7 +17,6 @@ from gateway.errors import StartupError
 
 # No letter or digit that is taken for another; twelve of these carry 60 bits.
 _ALPHABET: Final = "abcdefghjkmnpqrstuvwxyz23456789"
-_TOKEN_KEY: Final = "token"  # noqa: S105 - a key of the file
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +26,7 @@ class Person:
     username: str
     roles: tuple[str, ...]
     password: str = field(default="", repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class People:
-    """The accounts, and an API token of the first."""
-
-    persons: Sequence[Person]
-    token: str = field(repr=False)
+    token: str = field(default="", repr=False)
 
 
 PERSONS: Final = (
@@ -44,42 +36,44 @@ PERSONS: Final = (
 )
 
 
-async def settle(accounts: Accounts, data_dir: Path) -> People:
-    """Make the accounts that are missing, and remember their passwords in ``data_dir/demo.json`` (0600).
+async def settle(accounts: Accounts, data_dir: Path) -> Sequence[Person]:
+    """Make what is missing of the accounts and their API tokens; keep the secrets in ``data_dir/demo.json`` (0600).
 
     Raises StartupError when that file cannot be read or written.
     """
     path = data_dir / "demo.json"
     known = _read(path)
     persons = await asyncio.gather(*(_settled(accounts, person, known) for person in PERSONS))
-    token = await _token(accounts, persons[0], known.get(_TOKEN_KEY, ""))
     kept = {person.username: person.password or known.get(person.username, "") for person in persons}
-    _write(path, kept | {_TOKEN_KEY: token})
-    return People(persons, token)
+    _write(path, kept | {_token_key(person): person.token for person in persons})
+    return persons
+
+
+def _token_key(person: Person) -> str:
+    return f"{person.username} token"
 
 
 async def _settled(accounts: Accounts, person: Person, known: dict[str, str]) -> Person:
-    """Return the person with the password that signs them in."""
+    """Return the person with the password that signs them in, and a token."""
     password = known.get(person.username) or _new_password()
     found = await accounts.users.credentials(person.username)
     if found is None:
         address = f"{person.username}@example.com"
-        await accounts.users.create(person.username, address, password, roles=person.roles, is_verified=True)
-        return Person(person.username, person.roles, password)
-    user, stored = found
-    if person.username not in known:
-        await accounts.users.change(user.id, Changes(password=password))
-        return Person(person.username, user.roles, password)
-    right, _ = await accounts.hasher.verify(password, stored)
-    return Person(person.username, user.roles, password if right else "")
+        user = await accounts.users.create(person.username, address, password, roles=person.roles, is_verified=True)
+    else:
+        user, stored = found
+        if person.username not in known:
+            await accounts.users.change(user.id, Changes(password=password))
+        elif not (await accounts.hasher.verify(password, stored))[0]:
+            password = ""
+    token = await _token(accounts, user.id, known.get(_token_key(person), ""))
+    return Person(person.username, user.roles, password, token)
 
 
-async def _token(accounts: Accounts, person: Person, known: str) -> str:
+async def _token(accounts: Accounts, user_id: str, known: str) -> str:
     if known and await accounts.api_tokens.find(known) is not None:
         return known
-    found = await accounts.users.credentials(person.username)
-    assert found is not None  # noqa: S101 - it was made a moment ago
-    _, token = await accounts.api_tokens.create(found[0].id, "demo", (), None)
+    _, token = await accounts.api_tokens.create(user_id, "demo")
     return token
 
 

@@ -3,89 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-import signal
+import shlex
+import shutil
 import socket
 import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import aiohttp
-import psutil
 import pytest
 
+from tests.demo.running import Demo, command, demo
 from tests.gateways import BROWSER, free_port
-
-LAST_LINE = "Ctrl-C ends everything"
-
-
-@dataclass
-class Demo:
-    process: subprocess.Popen[str]
-    printed: str
-    port: int
-    seconds: float
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def token(self) -> str:
-        found = re.search(r"Bearer (gwt_\w+)", self.printed)
-        assert found is not None, self.printed
-        return found[1]
-
-    def password(self, name: str) -> str:
-        found = re.search(rf"^ +{name} +(\S+)", self.printed, re.MULTILINE)
-        assert found is not None, self.printed
-        return found[1]
-
-
-def command(port: int, data_dir: Path) -> list[str]:
-    entry = "from gateway.cli import main; main()"
-    return [sys.executable, "-c", entry, "demo", "--port", str(port), "--data-dir", str(data_dir)]
-
-
-@contextmanager
-def demo(data_dir: Path) -> Iterator[Demo]:
-    """Run the demo until it has said all, and end it as Ctrl-C does."""
-    port = free_port()
-    plain = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
-    began = time.monotonic()
-    with subprocess.Popen(command(port, data_dir), env=plain, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            printed = ""
-            for line in process.stdout:
-                printed += line
-                if LAST_LINE in line:
-                    break
-            assert LAST_LINE in printed
-            yield Demo(process, printed, port, time.monotonic() - began)
-        finally:
-            family = psutil.Process(process.pid).children(recursive=True)
-            process.send_signal(signal.SIGINT)
-            process.communicate(timeout=20)
-            assert process.returncode == 0
-            assert not [child for child in family if child.is_running()], "the demo left processes behind"
-
-
-@pytest.fixture(scope="module")
-def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("demo") / "data"
-
-
-@pytest.fixture(scope="module")
-def first(data_dir: Path) -> Iterator[Demo]:
-    with demo(data_dir) as running:
-        yield running
 
 
 async def ask(first: Demo, path: str, host: str = "localhost", **headers: str) -> tuple[int, Any, str]:
@@ -103,6 +32,18 @@ async def test_the_printed_token_reaches_the_application_as_ann(first: Demo) -> 
     assert status == 200
     assert (document["user"], document["roles"]) == ("ann", ["admin", "user"])
     assert document["assertion"]["aud"] == "sample"
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_the_printed_curl_lines_do_what_they_say(first: Demo) -> None:
+    def run(line: str) -> str:
+        return subprocess.run(shlex.split(line), capture_output=True, text=True, check=True, timeout=20).stdout
+
+    nobody, ann, bob = (run(line) for line in first.curl_lines)
+    assert nobody.startswith("HTTP/1.1 401")
+    assert json.loads(ann)["user"] == "ann"
+    assert bob.startswith("HTTP/1.1 403")
+    assert json.loads(bob.partition("\n\n")[2])["code"] == "forbidden"
 
 
 async def test_a_program_without_credentials_gets_a_problem(first: Demo) -> None:
