@@ -1,0 +1,393 @@
+"""Who is recognised by which credential, and what is never believed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from gateway.accounts.sessions import Login
+from gateway.accounts.users import Changes
+from gateway.errors import CredentialRejected, StorageError, StorageUnavailable, TokenRejected
+from gateway.identity.identity import CredentialKind
+from gateway.identity.presented import Headers
+from tests.identity.conftest import Desk
+from tests.identity.credentials import HOST, bearer, cookie, fields, together
+
+KINDS = ("session", "bearer", "api_token")
+
+
+def carried_by(kind: str) -> str:
+    return "cookie" if kind == "session" else "authorization"
+
+
+async def test_a_good_credential_says_who_it_is(desk: Desk) -> None:
+    for kind in KINDS:
+        headers = await desk.ways[kind]()
+        verified = await desk.ask(headers)
+        assert verified is not None
+        identity = verified.identity
+        assert (identity.user_id, identity.username, identity.email) == (desk.ann.id, "ann", "ann@example.com")
+        assert (identity.kind, identity.roles) == (CredentialKind(kind), ("staff", "user"))
+        assert identity.scopes == (frozenset({"wiki:read"}) if kind == "api_token" else None)
+        assert identity.authenticated_at.utcoffset() == timedelta(0)
+        assert verified.consumed == {carried_by(kind)}
+        assert ("account", desk.ann.id) in verified.depends_on
+        assert desk.known(headers) is verified
+        assert await desk.ask(headers) is verified
+
+
+async def test_nothing_presented_is_nobody(desk: Desk) -> None:
+    assert await desk.ask(fields()) is None
+    assert await desk.ask(fields(("Cookie", "theme=dark"), ("Authorization", "Basic YTpi"))) is None
+    assert desk.known(fields()) is None
+    session = await desk.by_session()
+    assert await desk.ask(session, kinds=frozenset({CredentialKind.BEARER})) is None
+
+
+MALFORMED: dict[str, Headers] = {
+    "empty cookie": cookie(""),
+    "short cookie": cookie("x"),
+    "unknown cookie": cookie("x" * 43),
+    "long cookie": cookie("x" * 9000),
+    "cookie of bytes": cookie("\udcff" * 43),
+    "cookie with NUL": cookie("\0" * 43),
+    "empty bearer": bearer(""),
+    "no jwt": bearer("x"),
+    "empty jwt": bearer(".."),
+    "long jwt": bearer(f"{'x' * 9000}.x.x"),
+    "jwt of bytes": bearer("\udcff.\udcff.\udcff"),
+    "none": bearer("eyJhbGciOiJub25lIiwia2lkIjoiMSIsInR5cCI6ImF0K2p3dCJ9.e30."),
+    "empty api token": bearer("gwt_"),
+    "unknown api token": bearer("gwt_" + "a" * 59 + "00000000"),
+    "api token of bytes": fields(("X-API-Key", "gwt_\udcff")),
+    "foreign api key": fields(("X-API-Key", "abc")),
+    "empty api key": fields(("X-API-Key", "")),
+}
+
+
+async def test_a_bad_credential_is_rejected_whatever_stands_beside_it(desk: Desk) -> None:
+    session, token = await desk.by_session(), await desk.by_api_token()
+    assert await desk.ask(session) is not None
+    assert await desk.ask(token) is not None
+    for name, headers in MALFORMED.items():
+        good = session if "Authorization" in headers else token
+        for presented in (headers, together(headers, good), together(good, headers)):
+            with pytest.raises(CredentialRejected):
+                pytest.fail(f"{name}: {await desk.ask(presented)}")
+    assert len(desk.cache) == 2
+
+
+async def test_two_good_credentials_must_be_one_persons(desk: Desk) -> None:
+    session, token = await desk.by_session(), await desk.by_jwt()
+    both = await desk.ask(together(session, token))
+    assert both is not None
+    assert (both.identity.user_id, both.kind) == (desk.ann.id, CredentialKind.BEARER)
+    assert both.consumed == {"cookie", "authorization"}
+    assert {topic for topic, _ in both.depends_on} == {"account", "session", "family", "key"}
+    # It has headers of its own: what is sent upstream for one credential is not what is sent for both.
+    single = await desk.ask(token)
+    assert single is not None
+    assert single.headers is not both.headers
+    assert desk.known(together(session, token)) is None
+
+    bob = await desk.accounts.users.create("bob", "bob@example.com", None)
+    secret, _ = await desk.accounts.sessions.create(Login(bob.id, HOST, desk.clock.now()))
+    with pytest.raises(CredentialRejected):
+        await desk.ask(together(cookie(secret), token))
+
+
+async def test_a_session_is_good_on_its_own_host_only(desk: Desk) -> None:
+    headers = await desk.by_session()
+    assert await desk.ask(headers) is not None
+    for _ in range(2):
+        with pytest.raises(CredentialRejected):
+            await desk.ask(headers, host="other.example.com")
+        assert desk.known(headers, host="other.example.com") is None
+    assert desk.known(headers) is not None
+
+
+# What each kind asks, in the order in which it asks.
+STEPS: list[tuple[str, Callable[[Desk], object], str]] = [
+    ("session", lambda desk: desk.accounts.sessions, "find"),
+    ("bearer", lambda desk: desk.accounts.keys, "find"),
+    ("bearer", lambda desk: desk.accounts.access_tokens, "verify"),
+    ("bearer", lambda desk: desk.accounts.refresh_tokens, "identity_row"),
+    ("api_token", lambda desk: desk.accounts.api_tokens, "find"),
+]
+FAILURES: list[tuple[type[Exception] | None, type[Exception]]] = [
+    (StorageUnavailable, StorageUnavailable),
+    (StorageError, StorageError),
+    (TokenRejected, CredentialRejected),
+    (RuntimeError, RuntimeError),
+    (None, Exception),  # the step answers that there is nobody
+]
+
+
+@pytest.mark.parametrize(("kind", "part", "step"), STEPS, ids=[f"{kind}-{step}" for kind, _, step in STEPS])
+async def test_a_failure_at_any_step_lets_nobody_in(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, kind: str, part: Callable[[Desk], object], step: str
+) -> None:
+    headers = await desk.ways[kind]()
+    right = getattr(part(desk), step)
+    for raised, seen in FAILURES:
+        monkeypatch.setattr(part(desk), step, _failing(right, raised))
+        with pytest.raises(seen):
+            await desk.ask(headers)
+        assert (desk.known(headers), len(desk.cache)) == (None, 0)
+    monkeypatch.setattr(part(desk), step, right)
+    assert await desk.ask(headers) is not None
+
+
+def _failing(right: Callable[..., Any], raised: type[Exception] | None) -> Callable[..., Any]:
+    def fail(*_: object) -> None:
+        if raised is not None:
+            raise raised("reason")
+
+    async def fail_later(*_: object) -> None:
+        fail()
+
+    return fail_later if asyncio.iscoroutinefunction(right) else fail
+
+
+async def test_a_kind_that_nobody_answers_for_is_rejected(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    headers = await desk.by_jwt()
+    monkeypatch.setattr(desk.resolver, "_authenticate", {})
+    with pytest.raises(CredentialRejected):
+        await desk.ask(headers)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_what_is_remembered_is_not_believed_without_the_feed(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    headers = await desk.ways[kind]()
+    remembered = await desk.ask(headers)
+    await desk.feed.stop()
+    assert desk.known(headers) is None
+    # The database is asked each time ...
+    for _ in range(2):
+        asked_anew = await desk.ask(headers)
+        assert asked_anew is not None
+        assert asked_anew is not remembered
+    # ... sees what no event has told, and without it there is no answer.
+    await desk.accounts.users.change(desk.ann.id, Changes(is_active=False))
+    with pytest.raises(CredentialRejected):
+        await desk.ask(headers)
+    monkeypatch.setattr(desk.accounts.sessions, "_database", _Unreachable())
+    monkeypatch.setattr(desk.accounts.refresh_tokens, "_database", _Unreachable())
+    monkeypatch.setattr(desk.accounts.api_tokens, "_database", _Unreachable())
+    with pytest.raises(StorageUnavailable):
+        await desk.ask(headers)
+
+
+class _Unreachable:
+    async def fetchrow(self, *_: object) -> None:
+        raise StorageUnavailable("no answer")
+
+
+async def _disable(desk: Desk) -> None:
+    await desk.accounts.users.change(desk.ann.id, Changes(is_active=False))
+
+
+async def _delete(desk: Desk) -> None:
+    await desk.accounts.users.delete(desk.ann.id)
+
+
+async def _new_password(desk: Desk) -> None:
+    await desk.accounts.users.change(desk.ann.id, Changes(password="another good one"))
+
+
+async def _revoke_session(desk: Desk) -> None:
+    [session] = await desk.accounts.sessions.list_for(desk.ann.id)
+    await desk.accounts.sessions.revoke(session.id)
+
+
+async def _revoke_login(desk: Desk) -> None:
+    [session] = await desk.accounts.sessions.list_for(desk.ann.id)
+    await desk.accounts.sessions.revoke_login(session.login_id)
+
+
+async def _revoke_sessions(desk: Desk) -> None:
+    await desk.accounts.sessions.revoke_account(desk.ann.id)
+
+
+async def _revoke_family(desk: Desk) -> None:
+    await desk.accounts.refresh_tokens.revoke_account(desk.ann.id, "logout")
+
+
+async def _revoke_token(desk: Desk) -> None:
+    [token] = await desk.accounts.api_tokens.list_for(desk.ann.id)
+    await desk.accounts.api_tokens.revoke(desk.ann.id, token.id)
+
+
+async def _retire_key(desk: Desk) -> None:
+    [signed_by] = [key.kid for key in desk.accounts.keys.list() if key.state == "active"]
+    await desk.accounts.keys.rotate()
+    await desk.accounts.keys.retire(signed_by)
+    await desk.feed.caught_up()
+
+
+ENDS: list[tuple[str, Callable[[Desk], Awaitable[None]]]] = [
+    *[(kind, end) for kind in KINDS for end in (_disable, _delete)],
+    ("session", _new_password),
+    ("session", _revoke_session),
+    ("session", _revoke_login),
+    ("session", _revoke_sessions),
+    ("bearer", _new_password),
+    ("bearer", _revoke_family),
+    ("bearer", _retire_key),
+    ("api_token", _revoke_token),
+]
+
+
+async def test_what_is_taken_away_is_forgotten_at_once(desk: Desk) -> None:
+    bystander = await desk.by_session()
+    assert await desk.ask(bystander) is not None
+    for kind, end in ENDS:
+        await desk.next_person()
+        headers = await desk.ways[kind]()
+        assert await desk.ask(headers) is not None
+        await end(desk)
+        assert desk.known(headers) is None, (kind, end)
+        with pytest.raises(CredentialRejected):
+            pytest.fail(f"{kind} {end}: {await desk.ask(headers)}")
+    assert desk.known(bystander) is not None
+
+
+async def test_a_verification_that_a_revocation_overtakes_is_begun_again(desk: Desk) -> None:
+    for kind, end in ENDS:
+        await desk.next_person()
+        headers = await desk.ways[kind]()
+        with pytest.MonkeyPatch.context() as patch:
+            answered, may_go_on = _held_up(desk, patch, kind)
+            asking = asyncio.create_task(desk.ask(headers))
+            await answered.wait()
+            await end(desk)
+            may_go_on.set()
+            with pytest.raises(CredentialRejected):
+                pytest.fail(f"{kind} {end}: {await asking}")
+    assert len(desk.cache) == 0
+
+
+def _held_up(desk: Desk, patch: pytest.MonkeyPatch, kind: str) -> tuple[asyncio.Event, asyncio.Event]:
+    """Hold back what the database answers about a kind; tell when it has answered, and take when it may be heard."""
+    part, step = {
+        "session": (desk.accounts.sessions, "find"),
+        "bearer": (desk.accounts.refresh_tokens, "identity_row"),
+        "api_token": (desk.accounts.api_tokens, "find"),
+    }[kind]
+    right, answered, may_go_on = getattr(part, step), asyncio.Event(), asyncio.Event()
+
+    async def slow(*arguments: Any) -> Any:
+        answer = await right(*arguments)
+        answered.set()
+        await may_go_on.wait()
+        return answer
+
+    patch.setattr(part, step, slow)
+    return answered, may_go_on
+
+
+async def test_new_roles_hold_for_what_was_being_verified(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    headers = await desk.by_session()
+    right = desk.accounts.sessions.find
+    demotions = 0
+
+    async def overtaken(*arguments: Any) -> Any:
+        nonlocal demotions
+        answer = await right(*arguments)
+        if demotions == 0:
+            demotions += 1
+            await desk.accounts.users.change(desk.ann.id, Changes(roles=["user"]))
+        return answer
+
+    monkeypatch.setattr(desk.accounts.sessions, "find", overtaken)
+    verified = await desk.ask(headers)
+    assert verified is not None
+    assert verified.identity.roles == ("user",)
+    assert desk.known(headers) is verified
+
+
+async def test_ground_that_keeps_moving_is_no_ground(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    headers = await desk.by_session()
+    right = desk.accounts.sessions.find
+
+    async def overtaken(*arguments: Any) -> Any:
+        answer = await right(*arguments)
+        desk.revocation.on_event("account", desk.ann.id)
+        return answer
+
+    monkeypatch.setattr(desk.accounts.sessions, "find", overtaken)
+    with pytest.raises(StorageUnavailable):
+        await desk.ask(headers)
+
+
+async def _jwt_ends(desk: Desk) -> tuple[Headers, float]:
+    desk.clock.advance(0.5)  # exp is in whole seconds
+    return await desk.by_jwt(), 15 * 60 - 0.5
+
+
+async def _token_ends(desk: Desk) -> tuple[Headers, float]:
+    _, text = await desk.accounts.api_tokens.create(desk.ann.id, "ci", [], timedelta(seconds=30))
+    return bearer(text), 30
+
+
+async def _session_idles(desk: Desk) -> tuple[Headers, float]:
+    return await desk.by_session(), 10 * 60
+
+
+async def _session_ends(desk: Desk) -> tuple[Headers, float]:
+    return await desk.by_session(remembered=True), 30 * 86400
+
+
+@pytest.mark.parametrize("make", [_jwt_ends, _token_ends, _session_idles, _session_ends])
+async def test_nothing_is_believed_past_its_end(
+    desk: Desk, make: Callable[[Desk], Awaitable[tuple[Headers, float]]]
+) -> None:
+    headers, lasts_seconds = await make(desk)
+    await desk.pass_time(lasts_seconds - 3)
+    assert await desk.ask(headers) is not None
+    await desk.pass_time(2)
+    assert desk.known(headers) is not None or await desk.ask(headers) is not None
+    await desk.pass_time(1)
+    assert desk.known(headers) is None
+    with pytest.raises(CredentialRejected):
+        await desk.ask(headers)
+
+
+async def test_what_is_known_is_asked_anew_each_minute(desk: Desk) -> None:
+    for kind in KINDS:
+        headers = await desk.ways[kind]()
+        first = await desk.ask(headers)
+        await desk.pass_time(59.9)
+        assert desk.known(headers) is first
+        await desk.pass_time(0.1)
+        assert desk.known(headers) is None
+        second = await desk.ask(headers)
+        assert second is not None
+        assert second is not first
+
+
+async def test_a_session_in_use_does_not_idle_away(desk: Desk) -> None:
+    headers = await desk.by_session()
+    for _ in range(50):  # more than the idle time, each request just within the time that is remembered
+        await desk.pass_time(59)
+        assert desk.known(headers) is not None or await desk.ask(headers) is not None
+        await desk.activity.flush()
+    # What ends it is its lifetime of an hour.
+    await desk.pass_time(600)
+    with pytest.raises(CredentialRejected):
+        await desk.ask(headers)
+
+
+async def test_a_session_near_its_idle_end_is_looked_at_more_often(desk: Desk) -> None:
+    """What is answered from memory is not noted as use, so memory lasts a tenth of the idle time that is left."""
+    headers = await desk.by_session()
+    await desk.pass_time(580)
+    verified = await desk.ask(headers)
+    assert verified is not None
+    assert verified.expires_at - desk.clock.monotonic() == pytest.approx(2)
