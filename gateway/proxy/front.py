@@ -132,7 +132,7 @@ class Front:
             context.request_id = self._request_ids.keep(headers.get("X-Request-Id"))
             host, scheme = client.host, client.scheme or scheme
         if request.version not in _VERSIONS:
-            request._version = HttpVersion11  # noqa: SLF001 - aiohttp would answer HTTP/0.9 in kind
+            request._cache["version"] = HttpVersion11  # noqa: SLF001 - aiohttp would answer HTTP/0.9 in kind
             raise Refused(BAD_VERSION, close=True)
         plan = context.plan = self._plans.of(request)
         context.target = parse_target(request.method, request.raw_path, host or plan.host, scheme)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
-from aiohttp import http_parser, web
+from aiohttp import HttpVersion11, http_parser, web
 from aiohttp.http_exceptions import BadHttpMethod, LineTooLong
 from aiohttp.web_protocol import RequestHandler
 
@@ -66,7 +66,9 @@ class _Connection(RequestHandler):
         request_id = ""
         if problem is not INTERNAL and isinstance(manager, GatewayServer):  # what reached the front was recorded there
             request_id = manager.malformed(request, problem)
+        request._version = HttpVersion11  # noqa: SLF001 - what could not be read is taken for 1.0, or answered in kind
         response = problem_response(problem, request_id)
+        response.headers["Server"] = "gateway"
         response.force_close()
         return response
 

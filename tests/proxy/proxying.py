@@ -165,7 +165,7 @@ class RawClient:
     async def head(self) -> tuple[int, bytes]:
         async with asyncio.timeout(SECONDS):
             head = await self.reader.readuntil(b"\r\n\r\n")
-        found = re.match(rb"HTTP/1\.1 ([0-9]{3}) ", head)
+        found = re.match(rb"HTTP/1\.[01] ([0-9]{3}) ", head)
         assert found, head
         return int(found[1]), head[:-4]
 
