@@ -22,6 +22,7 @@ BODIES: Mapping[str, tuple[bytes, int]] = {
     "text": (b'"bob"', 400),
     "number": (b"1", 400),
     "NaN": (b'{"username": NaN}', 400),
+    "NaN where nobody looks": (f'{{"x": NaN, "username": "bob", {GOOD}}}'.encode(), 400),
     "huge number": (b'{"username": 1' + b"0" * 5000 + b"}", 400),
     "infinite": (b'{"username": 1e999}', 400),
     "single quotes": (b"{'username': 'bob'}", 400),

@@ -258,3 +258,12 @@ async def test_everything_else_below_the_reserved_path_is_not_found(gateway: Run
     ):
         answer = await gateway.get(path, host="app.localhost", token=token)
         assert answer.status == 404, path
+
+
+async def test_what_a_proxy_says_about_the_client_must_be_readable(gateway: Running) -> None:
+    token = await gateway.token(await gateway.user("ann"))
+    for name in ("X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host"):
+        for value in ("unreadable@", "10.0.0.1, <>"):
+            answer = await ask(gateway, at("/public/x"), token=token, headers=((name, value),))
+            assert answer.status in {400, 403}, (name, value)
+            assert nothing_given(answer)
