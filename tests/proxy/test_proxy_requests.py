@@ -53,7 +53,7 @@ REFUSED = {
     "bare-cr": (raw("GET / HTTP/1.1", HOST, AUTH, "X-A: b\rX-Forwarded-User: root"), 400),
     "bare-lf": (b"GET / HTTP/1.1\nHost: app.test\nAuthorization: Bearer ann-token\n\n", 400),
     "bare-lf-field": (raw("GET / HTTP/1.1", HOST, AUTH, "X-A: b\nX-Forwarded-User: root"), 400),
-    "http-0.9": (b"GET /\r\n\r\n", 400),
+    "http-0.9": (b"GET /\r\n\r\n", 505),
     "http-0.9-said": (raw("GET / HTTP/0.9", HOST, AUTH), 505),
     "http-1.2": (raw("GET / HTTP/1.2", HOST, AUTH), 400),
     "http-2": (raw("GET / HTTP/2.0", HOST, AUTH), 505),
