@@ -20,6 +20,7 @@ from gateway.identity.activity import Activity
 from gateway.identity.authenticators import Authenticators
 from gateway.identity.cache import CredentialCache
 from gateway.identity.identity import CredentialKind
+from gateway.identity.ledger import RevocationLedger
 from gateway.identity.live import LiveConnections
 from gateway.identity.presented import Presenter
 from gateway.identity.resolver import Resolver
@@ -94,7 +95,8 @@ async def desk(
     await keys.ensure()
     access = AccessTokens(keys, ISSUER, timedelta(minutes=15), clock)
     refresh = RefreshTokens(database, keys, access, issuer=ISSUER, lifetime=timedelta(days=30), clock=clock, feed=feed)
-    cache, live, activity = CredentialCache(clock), LiveConnections(), Activity(sessions, api_tokens)
+    ledger = RevocationLedger()
+    cache, live, activity = CredentialCache(clock, ledger), LiveConnections(ledger), Activity(sessions, api_tokens)
     authenticators = Authenticators(sessions, access, refresh, api_tokens, clock)
     revocation = Revocation(cache, live, keys)
     revocation.attach(feed)
@@ -113,7 +115,7 @@ async def desk(
         live=live,
         activity=activity,
         revocation=revocation,
-        resolver=Resolver(Presenter("gateway"), authenticators, cache, feed, activity, clock),
+        resolver=Resolver(Presenter("gateway"), authenticators, cache, ledger, feed, activity, clock),
         ann=await users.create("ann", "ann@example.com", None, roles=["b", "a"]),
         bob=await users.create("bob", "bob@example.com", None),
     )

@@ -14,8 +14,10 @@ from gateway.accounts.users import Changes
 from gateway.errors import CredentialRejected, StorageError, StorageUnavailable, TokenRejected
 from gateway.identity.identity import CredentialKind
 from gateway.identity.presented import Headers
-from tests.identity.conftest import Desk
 from tests.identity.credentials import HOST, bearer, cookie, fields, together
+from tests.identity.reception import Reception, open_reception
+
+__all__ = ["open_reception"]
 
 KINDS = ("session", "bearer", "api_token")
 
@@ -24,28 +26,28 @@ def carried_by(kind: str) -> str:
     return "cookie" if kind == "session" else "authorization"
 
 
-async def test_a_good_credential_says_who_it_is(desk: Desk) -> None:
+async def test_a_good_credential_says_who_it_is(reception: Reception) -> None:
     for kind in KINDS:
-        headers = await desk.ways[kind]()
-        verified = await desk.ask(headers)
+        headers = await reception.ways[kind]()
+        verified = await reception.ask(headers)
         assert verified is not None
         identity = verified.identity
-        assert (identity.user_id, identity.username, identity.email) == (desk.ann.id, "ann", "ann@example.com")
+        assert (identity.user_id, identity.username, identity.email) == (reception.ann.id, "ann", "ann@example.com")
         assert (identity.kind, identity.roles) == (CredentialKind(kind), ("staff", "user"))
         assert identity.scopes == (frozenset({"wiki:read"}) if kind == "api_token" else None)
         assert identity.authenticated_at.utcoffset() == timedelta(0)
         assert verified.consumed == {carried_by(kind)}
-        assert ("account", desk.ann.id) in verified.depends_on
-        assert desk.known(headers) is verified
-        assert await desk.ask(headers) is verified
+        assert ("account", reception.ann.id) in verified.depends_on
+        assert reception.known(headers) is verified
+        assert await reception.ask(headers) is verified
 
 
-async def test_nothing_presented_is_nobody(desk: Desk) -> None:
-    assert await desk.ask(fields()) is None
-    assert await desk.ask(fields(("Cookie", "theme=dark"), ("Authorization", "Basic YTpi"))) is None
-    assert desk.known(fields()) is None
-    session = await desk.by_session()
-    assert await desk.ask(session, kinds=frozenset({CredentialKind.BEARER})) is None
+async def test_nothing_presented_is_nobody(reception: Reception) -> None:
+    assert await reception.ask(fields()) is None
+    assert await reception.ask(fields(("Cookie", "theme=dark"), ("Authorization", "Basic YTpi"))) is None
+    assert reception.known(fields()) is None
+    session = await reception.by_session()
+    assert await reception.ask(session, kinds=frozenset({CredentialKind.BEARER})) is None
 
 
 MALFORMED: dict[str, Headers] = {
@@ -69,54 +71,54 @@ MALFORMED: dict[str, Headers] = {
 }
 
 
-async def test_a_bad_credential_is_rejected_whatever_stands_beside_it(desk: Desk) -> None:
-    session, token = await desk.by_session(), await desk.by_api_token()
-    assert await desk.ask(session) is not None
-    assert await desk.ask(token) is not None
+async def test_a_bad_credential_is_rejected_whatever_stands_beside_it(reception: Reception) -> None:
+    session, token = await reception.by_session(), await reception.by_api_token()
+    assert await reception.ask(session) is not None
+    assert await reception.ask(token) is not None
     for name, headers in MALFORMED.items():
         good = session if "Authorization" in headers else token
         for presented in (headers, together(headers, good), together(good, headers)):
             with pytest.raises(CredentialRejected):
-                pytest.fail(f"{name}: {await desk.ask(presented)}")
-    assert len(desk.cache) == 2
+                pytest.fail(f"{name}: {await reception.ask(presented)}")
+    assert len(reception.cache) == 2
 
 
-async def test_two_good_credentials_must_be_one_persons(desk: Desk) -> None:
-    session, token = await desk.by_session(), await desk.by_jwt()
-    both = await desk.ask(together(session, token))
+async def test_two_good_credentials_must_be_one_persons(reception: Reception) -> None:
+    session, token = await reception.by_session(), await reception.by_jwt()
+    both = await reception.ask(together(session, token))
     assert both is not None
-    assert (both.identity.user_id, both.kind) == (desk.ann.id, CredentialKind.BEARER)
+    assert (both.identity.user_id, both.kind) == (reception.ann.id, CredentialKind.BEARER)
     assert both.consumed == {"cookie", "authorization"}
     assert {topic for topic, _ in both.depends_on} == {"account", "session", "family", "key"}
     # It has headers of its own: what is sent upstream for one credential is not what is sent for both.
-    single = await desk.ask(token)
+    single = await reception.ask(token)
     assert single is not None
     assert single.headers is not both.headers
-    assert desk.known(together(session, token)) is None
+    assert reception.known(together(session, token)) is None
 
-    bob = await desk.accounts.users.create("bob", "bob@example.com", None)
-    secret, _ = await desk.accounts.sessions.create(Login(bob.id, HOST, desk.clock.now()))
+    bob = await reception.accounts.users.create("bob", "bob@example.com", None)
+    secret, _ = await reception.accounts.sessions.create(Login(bob.id, HOST, reception.clock.now()))
     with pytest.raises(CredentialRejected):
-        await desk.ask(together(cookie(secret), token))
+        await reception.ask(together(cookie(secret), token))
 
 
-async def test_a_session_is_good_on_its_own_host_only(desk: Desk) -> None:
-    headers = await desk.by_session()
-    assert await desk.ask(headers) is not None
+async def test_a_session_is_good_on_its_own_host_only(reception: Reception) -> None:
+    headers = await reception.by_session()
+    assert await reception.ask(headers) is not None
     for _ in range(2):
         with pytest.raises(CredentialRejected):
-            await desk.ask(headers, host="other.example.com")
-        assert desk.known(headers, host="other.example.com") is None
-    assert desk.known(headers) is not None
+            await reception.ask(headers, host="other.example.com")
+        assert reception.known(headers, host="other.example.com") is None
+    assert reception.known(headers) is not None
 
 
 # What each kind asks, in the order in which it asks.
-STEPS: list[tuple[str, Callable[[Desk], object], str]] = [
-    ("session", lambda desk: desk.accounts.sessions, "find"),
-    ("bearer", lambda desk: desk.accounts.keys, "find"),
-    ("bearer", lambda desk: desk.accounts.access_tokens, "verify"),
-    ("bearer", lambda desk: desk.accounts.refresh_tokens, "identity_row"),
-    ("api_token", lambda desk: desk.accounts.api_tokens, "find"),
+STEPS: list[tuple[str, Callable[[Reception], object], str]] = [
+    ("session", lambda reception: reception.accounts.sessions, "find"),
+    ("bearer", lambda reception: reception.accounts.keys, "find"),
+    ("bearer", lambda reception: reception.accounts.access_tokens, "verify"),
+    ("bearer", lambda reception: reception.accounts.refresh_tokens, "identity_row"),
+    ("api_token", lambda reception: reception.accounts.api_tokens, "find"),
 ]
 FAILURES: list[tuple[type[Exception] | None, type[Exception]]] = [
     (StorageUnavailable, StorageUnavailable),
@@ -129,17 +131,17 @@ FAILURES: list[tuple[type[Exception] | None, type[Exception]]] = [
 
 @pytest.mark.parametrize(("kind", "part", "step"), STEPS, ids=[f"{kind}-{step}" for kind, _, step in STEPS])
 async def test_a_failure_at_any_step_lets_nobody_in(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, kind: str, part: Callable[[Desk], object], step: str
+    reception: Reception, monkeypatch: pytest.MonkeyPatch, kind: str, part: Callable[[Reception], object], step: str
 ) -> None:
-    headers = await desk.ways[kind]()
-    right = getattr(part(desk), step)
+    headers = await reception.ways[kind]()
+    right = getattr(part(reception), step)
     for raised, seen in FAILURES:
-        monkeypatch.setattr(part(desk), step, _failing(right, raised))
+        monkeypatch.setattr(part(reception), step, _failing(right, raised))
         with pytest.raises(seen):
-            await desk.ask(headers)
-        assert (desk.known(headers), len(desk.cache)) == (None, 0)
-    monkeypatch.setattr(part(desk), step, right)
-    assert await desk.ask(headers) is not None
+            await reception.ask(headers)
+        assert (reception.known(headers), len(reception.cache)) == (None, 0)
+    monkeypatch.setattr(part(reception), step, right)
+    assert await reception.ask(headers) is not None
 
 
 def _failing(right: Callable[..., Any], raised: type[Exception] | None) -> Callable[..., Any]:
@@ -153,35 +155,37 @@ def _failing(right: Callable[..., Any], raised: type[Exception] | None) -> Calla
     return fail_later if asyncio.iscoroutinefunction(right) else fail
 
 
-async def test_a_kind_that_nobody_answers_for_is_rejected(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    headers = await desk.by_jwt()
-    monkeypatch.setattr(desk.resolver, "_authenticate", {})
+async def test_a_kind_that_nobody_answers_for_is_rejected(
+    reception: Reception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    headers = await reception.by_jwt()
+    monkeypatch.setattr(reception.resolver, "_authenticate", {})
     with pytest.raises(CredentialRejected):
-        await desk.ask(headers)
+        await reception.ask(headers)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_what_is_remembered_is_not_believed_without_the_feed(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, kind: str
+    reception: Reception, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    headers = await desk.ways[kind]()
-    remembered = await desk.ask(headers)
-    await desk.feed.stop()
-    assert desk.known(headers) is None
+    headers = await reception.ways[kind]()
+    remembered = await reception.ask(headers)
+    await reception.feed.stop()
+    assert reception.known(headers) is None
     # The database is asked each time ...
     for _ in range(2):
-        asked_anew = await desk.ask(headers)
+        asked_anew = await reception.ask(headers)
         assert asked_anew is not None
         assert asked_anew is not remembered
     # ... sees what no event has told, and without it there is no answer.
-    await desk.accounts.users.change(desk.ann.id, Changes(is_active=False))
+    await reception.accounts.users.change(reception.ann.id, Changes(is_active=False))
     with pytest.raises(CredentialRejected):
-        await desk.ask(headers)
-    monkeypatch.setattr(desk.accounts.sessions, "_database", _Unreachable())
-    monkeypatch.setattr(desk.accounts.refresh_tokens, "_database", _Unreachable())
-    monkeypatch.setattr(desk.accounts.api_tokens, "_database", _Unreachable())
+        await reception.ask(headers)
+    monkeypatch.setattr(reception.accounts.sessions, "_database", _Unreachable())
+    monkeypatch.setattr(reception.accounts.refresh_tokens, "_database", _Unreachable())
+    monkeypatch.setattr(reception.accounts.api_tokens, "_database", _Unreachable())
     with pytest.raises(StorageUnavailable):
-        await desk.ask(headers)
+        await reception.ask(headers)
 
 
 class _Unreachable:
@@ -189,49 +193,49 @@ class _Unreachable:
         raise StorageUnavailable("no answer")
 
 
-async def _disable(desk: Desk) -> None:
-    await desk.accounts.users.change(desk.ann.id, Changes(is_active=False))
+async def _disable(reception: Reception) -> None:
+    await reception.accounts.users.change(reception.ann.id, Changes(is_active=False))
 
 
-async def _delete(desk: Desk) -> None:
-    await desk.accounts.users.delete(desk.ann.id)
+async def _delete(reception: Reception) -> None:
+    await reception.accounts.users.delete(reception.ann.id)
 
 
-async def _new_password(desk: Desk) -> None:
-    await desk.accounts.users.change(desk.ann.id, Changes(password="another good one"))
+async def _new_password(reception: Reception) -> None:
+    await reception.accounts.users.change(reception.ann.id, Changes(password="another good one"))
 
 
-async def _revoke_session(desk: Desk) -> None:
-    [session] = await desk.accounts.sessions.list_for(desk.ann.id)
-    await desk.accounts.sessions.revoke(session.id)
+async def _revoke_session(reception: Reception) -> None:
+    [session] = await reception.accounts.sessions.list_for(reception.ann.id)
+    await reception.accounts.sessions.revoke(session.id)
 
 
-async def _revoke_login(desk: Desk) -> None:
-    [session] = await desk.accounts.sessions.list_for(desk.ann.id)
-    await desk.accounts.sessions.revoke_login(session.login_id)
+async def _revoke_login(reception: Reception) -> None:
+    [session] = await reception.accounts.sessions.list_for(reception.ann.id)
+    await reception.accounts.sessions.revoke_login(session.login_id)
 
 
-async def _revoke_sessions(desk: Desk) -> None:
-    await desk.accounts.sessions.revoke_account(desk.ann.id)
+async def _revoke_sessions(reception: Reception) -> None:
+    await reception.accounts.sessions.revoke_account(reception.ann.id)
 
 
-async def _revoke_family(desk: Desk) -> None:
-    await desk.accounts.refresh_tokens.revoke_account(desk.ann.id, "logout")
+async def _revoke_family(reception: Reception) -> None:
+    await reception.accounts.refresh_tokens.revoke_account(reception.ann.id, "logout")
 
 
-async def _revoke_token(desk: Desk) -> None:
-    [token] = await desk.accounts.api_tokens.list_for(desk.ann.id)
-    await desk.accounts.api_tokens.revoke(desk.ann.id, token.id)
+async def _revoke_token(reception: Reception) -> None:
+    [token] = await reception.accounts.api_tokens.list_for(reception.ann.id)
+    await reception.accounts.api_tokens.revoke(reception.ann.id, token.id)
 
 
-async def _retire_key(desk: Desk) -> None:
-    [signed_by] = [key.kid for key in desk.accounts.keys.list() if key.state == "active"]
-    await desk.accounts.keys.rotate()
-    await desk.accounts.keys.retire(signed_by)
-    await desk.feed.caught_up()
+async def _retire_key(reception: Reception) -> None:
+    [signed_by] = [key.kid for key in reception.accounts.keys.list() if key.state == "active"]
+    await reception.accounts.keys.rotate()
+    await reception.accounts.keys.retire(signed_by)
+    await reception.feed.caught_up()
 
 
-ENDS: list[tuple[str, Callable[[Desk], Awaitable[None]]]] = [
+ENDS: list[tuple[str, Callable[[Reception], Awaitable[None]]]] = [
     *[(kind, end) for kind in KINDS for end in (_disable, _delete)],
     ("session", _new_password),
     ("session", _revoke_session),
@@ -244,41 +248,41 @@ ENDS: list[tuple[str, Callable[[Desk], Awaitable[None]]]] = [
 ]
 
 
-async def test_what_is_taken_away_is_forgotten_at_once(desk: Desk) -> None:
-    bystander = await desk.by_session()
-    assert await desk.ask(bystander) is not None
+async def test_what_is_taken_away_is_forgotten_at_once(reception: Reception) -> None:
+    bystander = await reception.by_session()
+    assert await reception.ask(bystander) is not None
     for kind, end in ENDS:
-        await desk.next_person()
-        headers = await desk.ways[kind]()
-        assert await desk.ask(headers) is not None
-        await end(desk)
-        assert desk.known(headers) is None, (kind, end)
+        await reception.next_person()
+        headers = await reception.ways[kind]()
+        assert await reception.ask(headers) is not None
+        await end(reception)
+        assert reception.known(headers) is None, (kind, end)
         with pytest.raises(CredentialRejected):
-            pytest.fail(f"{kind} {end}: {await desk.ask(headers)}")
-    assert desk.known(bystander) is not None
+            pytest.fail(f"{kind} {end}: {await reception.ask(headers)}")
+    assert reception.known(bystander) is not None
 
 
-async def test_a_verification_that_a_revocation_overtakes_is_begun_again(desk: Desk) -> None:
+async def test_a_verification_that_a_revocation_overtakes_is_begun_again(reception: Reception) -> None:
     for kind, end in ENDS:
-        await desk.next_person()
-        headers = await desk.ways[kind]()
+        await reception.next_person()
+        headers = await reception.ways[kind]()
         with pytest.MonkeyPatch.context() as patch:
-            answered, may_go_on = _held_up(desk, patch, kind)
-            asking = asyncio.create_task(desk.ask(headers))
+            answered, may_go_on = _held_up(reception, patch, kind)
+            asking = asyncio.create_task(reception.ask(headers))
             await answered.wait()
-            await end(desk)
+            await end(reception)
             may_go_on.set()
             with pytest.raises(CredentialRejected):
                 pytest.fail(f"{kind} {end}: {await asking}")
-    assert len(desk.cache) == 0
+    assert len(reception.cache) == 0
 
 
-def _held_up(desk: Desk, patch: pytest.MonkeyPatch, kind: str) -> tuple[asyncio.Event, asyncio.Event]:
+def _held_up(reception: Reception, patch: pytest.MonkeyPatch, kind: str) -> tuple[asyncio.Event, asyncio.Event]:
     """Hold back what the database answers about a kind; tell when it has answered, and take when it may be heard."""
     part, step = {
-        "session": (desk.accounts.sessions, "find"),
-        "bearer": (desk.accounts.refresh_tokens, "identity_row"),
-        "api_token": (desk.accounts.api_tokens, "find"),
+        "session": (reception.accounts.sessions, "find"),
+        "bearer": (reception.accounts.refresh_tokens, "identity_row"),
+        "api_token": (reception.accounts.api_tokens, "find"),
     }[kind]
     right, answered, may_go_on = getattr(part, step), asyncio.Event(), asyncio.Event()
 
@@ -292,9 +296,11 @@ def _held_up(desk: Desk, patch: pytest.MonkeyPatch, kind: str) -> tuple[asyncio.
     return answered, may_go_on
 
 
-async def test_new_roles_hold_for_what_was_being_verified(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    headers = await desk.by_session()
-    right = desk.accounts.sessions.find
+async def test_new_roles_hold_for_what_was_being_verified(
+    reception: Reception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    headers = await reception.by_session()
+    right = reception.accounts.sessions.find
     demotions = 0
 
     async def overtaken(*arguments: Any) -> Any:
@@ -302,92 +308,92 @@ async def test_new_roles_hold_for_what_was_being_verified(desk: Desk, monkeypatc
         answer = await right(*arguments)
         if demotions == 0:
             demotions += 1
-            await desk.accounts.users.change(desk.ann.id, Changes(roles=["user"]))
+            await reception.accounts.users.change(reception.ann.id, Changes(roles=["user"]))
         return answer
 
-    monkeypatch.setattr(desk.accounts.sessions, "find", overtaken)
-    verified = await desk.ask(headers)
+    monkeypatch.setattr(reception.accounts.sessions, "find", overtaken)
+    verified = await reception.ask(headers)
     assert verified is not None
     assert verified.identity.roles == ("user",)
-    assert desk.known(headers) is verified
+    assert reception.known(headers) is verified
 
 
-async def test_ground_that_keeps_moving_is_no_ground(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    headers = await desk.by_session()
-    right = desk.accounts.sessions.find
+async def test_ground_that_keeps_moving_is_no_ground(reception: Reception, monkeypatch: pytest.MonkeyPatch) -> None:
+    headers = await reception.by_session()
+    right = reception.accounts.sessions.find
 
     async def overtaken(*arguments: Any) -> Any:
         answer = await right(*arguments)
-        desk.revocation.on_event("account", desk.ann.id)
+        reception.revocation.on_event("account", reception.ann.id)
         return answer
 
-    monkeypatch.setattr(desk.accounts.sessions, "find", overtaken)
+    monkeypatch.setattr(reception.accounts.sessions, "find", overtaken)
     with pytest.raises(StorageUnavailable):
-        await desk.ask(headers)
+        await reception.ask(headers)
 
 
-async def _jwt_ends(desk: Desk) -> tuple[Headers, float]:
-    desk.clock.advance(0.5)  # exp is in whole seconds
-    return await desk.by_jwt(), 15 * 60 - 0.5
+async def _jwt_ends(reception: Reception) -> tuple[Headers, float]:
+    reception.clock.advance(0.5)  # exp is in whole seconds
+    return await reception.by_jwt(), 15 * 60 - 0.5
 
 
-async def _token_ends(desk: Desk) -> tuple[Headers, float]:
-    _, text = await desk.accounts.api_tokens.create(desk.ann.id, "ci", [], timedelta(seconds=30))
+async def _token_ends(reception: Reception) -> tuple[Headers, float]:
+    _, text = await reception.accounts.api_tokens.create(reception.ann.id, "ci", [], timedelta(seconds=30))
     return bearer(text), 30
 
 
-async def _session_idles(desk: Desk) -> tuple[Headers, float]:
-    return await desk.by_session(), 10 * 60
+async def _session_idles(reception: Reception) -> tuple[Headers, float]:
+    return await reception.by_session(), 10 * 60
 
 
-async def _session_ends(desk: Desk) -> tuple[Headers, float]:
-    return await desk.by_session(remembered=True), 30 * 86400
+async def _session_ends(reception: Reception) -> tuple[Headers, float]:
+    return await reception.by_session(remembered=True), 30 * 86400
 
 
 @pytest.mark.parametrize("make", [_jwt_ends, _token_ends, _session_idles, _session_ends])
 async def test_nothing_is_believed_past_its_end(
-    desk: Desk, make: Callable[[Desk], Awaitable[tuple[Headers, float]]]
+    reception: Reception, make: Callable[[Reception], Awaitable[tuple[Headers, float]]]
 ) -> None:
-    headers, lasts_seconds = await make(desk)
-    await desk.pass_time(lasts_seconds - 3)
-    assert await desk.ask(headers) is not None
-    await desk.pass_time(2)
-    assert desk.known(headers) is not None or await desk.ask(headers) is not None
-    await desk.pass_time(1)
-    assert desk.known(headers) is None
+    headers, lasts_seconds = await make(reception)
+    await reception.pass_time(lasts_seconds - 3)
+    assert await reception.ask(headers) is not None
+    await reception.pass_time(2)
+    assert reception.known(headers) is not None or await reception.ask(headers) is not None
+    await reception.pass_time(1)
+    assert reception.known(headers) is None
     with pytest.raises(CredentialRejected):
-        await desk.ask(headers)
+        await reception.ask(headers)
 
 
-async def test_what_is_known_is_asked_anew_each_minute(desk: Desk) -> None:
+async def test_what_is_known_is_asked_anew_each_minute(reception: Reception) -> None:
     for kind in KINDS:
-        headers = await desk.ways[kind]()
-        first = await desk.ask(headers)
-        await desk.pass_time(59.9)
-        assert desk.known(headers) is first
-        await desk.pass_time(0.1)
-        assert desk.known(headers) is None
-        second = await desk.ask(headers)
+        headers = await reception.ways[kind]()
+        first = await reception.ask(headers)
+        await reception.pass_time(59.9)
+        assert reception.known(headers) is first
+        await reception.pass_time(0.1)
+        assert reception.known(headers) is None
+        second = await reception.ask(headers)
         assert second is not None
         assert second is not first
 
 
-async def test_a_session_in_use_does_not_idle_away(desk: Desk) -> None:
-    headers = await desk.by_session()
+async def test_a_session_in_use_does_not_idle_away(reception: Reception) -> None:
+    headers = await reception.by_session()
     for _ in range(50):  # more than the idle time, each request just within the time that is remembered
-        await desk.pass_time(59)
-        assert desk.known(headers) is not None or await desk.ask(headers) is not None
-        await desk.activity.flush()
+        await reception.pass_time(59)
+        assert reception.known(headers) is not None or await reception.ask(headers) is not None
+        await reception.activity.flush()
     # What ends it is its lifetime of an hour.
-    await desk.pass_time(600)
+    await reception.pass_time(600)
     with pytest.raises(CredentialRejected):
-        await desk.ask(headers)
+        await reception.ask(headers)
 
 
-async def test_a_session_near_its_idle_end_is_looked_at_more_often(desk: Desk) -> None:
+async def test_a_session_near_its_idle_end_is_looked_at_more_often(reception: Reception) -> None:
     """What is answered from memory is not noted as use, so memory lasts a tenth of the idle time that is left."""
-    headers = await desk.by_session()
-    await desk.pass_time(580)
-    verified = await desk.ask(headers)
+    headers = await reception.by_session()
+    await reception.pass_time(580)
+    verified = await reception.ask(headers)
     assert verified is not None
-    assert verified.expires_at - desk.clock.monotonic() == pytest.approx(2)
+    assert verified.expires_at - reception.clock.monotonic() == pytest.approx(2)
