@@ -25,3 +25,5 @@ class RequestContext:
     verified: Verified | None = field(default=None, repr=False)
     upstream: str = ""
     error: str = ""
+    # Of a head that was passed on although the rest was cut short; 499, as nginx has it, when the client left before.
+    sent_status: int = 499

@@ -53,6 +53,7 @@ class Exchange:
         "_times",
         "_upgrade",
         "_verified",
+        "sent_status",
         "switched",
     )
 
@@ -82,6 +83,7 @@ class Exchange:
         self._verified = verified
         self._connection: UpstreamConnection | None = None
         self._pumping: asyncio.Task[None] | None = None
+        self.sent_status = 0
         self.switched = False
 
     async def run(self) -> SentReply:
@@ -94,6 +96,7 @@ class Exchange:
             connection = await self._send()
             if self._upgrade and connection.status == HTTPStatus.SWITCHING_PROTOCOLS:
                 self.switched = True
+                self.sent_status = connection.status
                 return await switch(self._request, connection, self._pool, self._filter, self._watch)
             return await self._reply(connection)
         finally:
@@ -198,6 +201,7 @@ class Exchange:
         """Write the head, then the body as it comes, no faster than the client takes it."""
         unregister = self._watch()
         pending = self._head_bytes(connection.status, lines, keep_alive=keep_alive)
+        self.sent_status = connection.status
         sent = 0
         try:
             while True:

@@ -93,8 +93,7 @@ class Front:
             return response
         finally:
             metrics.in_flight -= 1
-            # 499 as nginx has it: the client left before there was an answer.
-            status = response.status if response is not None else 499
+            status = response.status if response is not None else context.sent_status
             self._record(request, context, status, _sent_bytes(response), perf_counter() - started)
 
     async def _answer(self, request: web.BaseRequest, context: RequestContext) -> web.StreamResponse:

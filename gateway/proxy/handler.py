@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass
 from typing import Final
@@ -114,6 +115,9 @@ class ProxyHandler:
             raise Refused(BODY_TOO_SLOW, close=True) from error
         except BodyMalformed as error:
             raise Refused(MALFORMED, close=True) from error
+        except asyncio.CancelledError:
+            context.sent_status = exchange.sent_status or context.sent_status
+            raise
         finally:
             if not exchange.switched:
                 self._metrics.upstream_durations[context.upstream].observe(time.monotonic() - started)
