@@ -8,6 +8,7 @@ from typing import Final
 
 from gateway.demo.visitor import Visitor
 
+_SHOWN_CHARACTERS: Final = 80
 _STYLE: Final = """
 :root { color-scheme: light dark; --ground: #f4f5f7; --card: #fff; --ink: #16181d; --soft: #5b6270;
   --line: #e1e4ea; --accent: #2454d6; --on-accent: #fff; --tint: #e8eefc }
@@ -18,7 +19,7 @@ _STYLE: Final = """
 body { margin: 0; background: var(--ground); color: var(--ink);
   font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif }
 header, main { max-width: 880px; margin: 0 auto; padding: 0 20px }
-header { display: flex; flex-wrap: wrap; gap: 0 20px; align-items: center; padding: 16px 20px }
+header { display: flex; flex-wrap: wrap; gap: 0 18px; align-items: center; padding: 16px 20px }
 header b { margin-right: auto; font-size: 17px }
 a { color: var(--accent) }
 header a { text-decoration: none; padding: 10px 0 }
@@ -92,8 +93,8 @@ def _document(title: str, body: str, script: str = "") -> str:
 <header>
 <b>Sample application</b>
 <a href="/">Home</a>
-<a href="/admin">Admin part</a>
-<a href="/public">Public page</a>
+<a href="/admin">Admin</a>
+<a href="/public">Public</a>
 <a href="/.gateway/sign_out">Sign out</a>
 </header>
 <main>
@@ -114,9 +115,14 @@ def _greeting(visitor: Visitor, sentence: str) -> str:
 </section>"""
 
 
+def _shortened(value: str) -> str:
+    """Cut what nobody reads, such as a signed token; the page shows what is inside."""
+    return value if len(value) <= _SHOWN_CHARACTERS else f"{value[:_SHOWN_CHARACTERS]}… ({len(value)} characters)"
+
+
 def _headers(visitor: Visitor) -> str:
     rows = "".join(
-        f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>'
+        f'<tr><th scope="row">{escape(name)}</th><td>{escape(_shortened(value))}</td></tr>'
         for name, value in visitor.headers.items()
     )
     return f"""<section><h2>What the gateway told this application</h2>
