@@ -115,7 +115,7 @@ class ProxyHandler:
             raise Refused(BODY_TOO_SLOW, close=True) from error
         except BodyMalformed as error:
             raise Refused(MALFORMED, close=True) from error
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, ConnectionError):
             context.sent_status = exchange.sent_status or context.sent_status
             raise
         finally:
