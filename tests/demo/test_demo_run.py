@@ -96,13 +96,21 @@ def test_passwords_are_kept_where_only_the_owner_reads(first: Demo, data_dir: Pa
     assert json.loads(file.read_text())["bob"] == first.password("bob")
 
 
-def test_the_next_run_keeps_passwords_and_token(tmp_path: Path) -> None:
+async def test_the_next_run_keeps_tokens_and_passwords_but_not_one_that_was_changed(tmp_path: Path) -> None:
     with demo(tmp_path) as before:
-        pass
+        credentials = {"username": "cleo", "password": before.password("cleo")}
+        url = f"{before.url}/api/v1/users/"
+        async with aiohttp.ClientSession(headers={"Host": f"localhost:{before.port}"}) as client:
+            async with client.post(f"{url}login", json=credentials) as answer:
+                cleo = await answer.json()
+            bearer = {"Authorization": f"Bearer {cleo['token']}"}
+            change = {"password": "my own choice"}
+            async with client.put(url + cleo["user"]["id"], json=change, headers=bearer) as answer:
+                assert answer.status == 200
     with demo(tmp_path) as after:
-        assert [after.password(name) for name in ("ann", "bob", "cleo")] == [
-            before.password(name) for name in ("ann", "bob", "cleo")
-        ]
+        assert [after.password(name) for name in ("ann", "bob")] == [before.password(name) for name in ("ann", "bob")]
+        assert "(you changed it)" in after.printed
+        assert after.password("cleo") == "(you"
         assert after.token == before.token
 
 
