@@ -33,9 +33,7 @@ def children() -> list[int]:
 
 def describe(pid: int) -> str:
     try:
-        words = (
-            Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
-        )
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
     except OSError:
         words = ""
     return f"{pid} {words[:200] or '(ended)'}"

@@ -125,16 +125,16 @@ class Sessions:
 
     async def revoke(self, session_id: str) -> bool:
         """End one session. Returns False when there was none."""
-        return bool(await self._revoke("lock_account_of_session", "revoke", UUID(session_id)))
+        return bool(await self._revoke(_SQL["lock_account_of_session"], _SQL["revoke"], UUID(session_id)))
 
     async def revoke_login(self, login_id: str) -> int:
         """End the sessions of one login on all hosts. Returns how many there were."""
-        return await self._revoke("lock_account_of_login", "revoke_login", UUID(login_id))
+        return await self._revoke(_SQL["lock_account_of_login"], _SQL["revoke_login"], UUID(login_id))
 
     async def revoke_account(self, account_id: str, except_login: str | None = None) -> int:
         """End an account's sessions, but for those of one login. Returns how many there were."""
         kept = UUID(except_login) if except_login else None
-        return await self._revoke("lock_account", "revoke_account", UUID(account_id), kept)
+        return await self._revoke(_SQL["lock_account"], _SQL["revoke_account"], UUID(account_id), kept)
 
     async def issue_ticket(self, session_id: str, host: str, challenge: bytes) -> str:
         """Return a single-use ticket: whoever holds ``challenge``'s nonce gets a session on ``host`` for it."""
@@ -223,8 +223,8 @@ class Sessions:
 
     async def _revoke(self, lock: str, statement: str, identifier: UUID, *more: object) -> int:
         async with self._database.transaction() as connection:
-            await connection.execute(_SQL[lock], identifier)
-            rows = await connection.fetch(_SQL[statement], identifier, *more)
+            await connection.execute(lock, identifier)
+            rows = await connection.fetch(statement, identifier, *more)
             await _publish_sessions(connection, rows)
         if self._feed is not None and rows:
             await self._feed.caught_up()
