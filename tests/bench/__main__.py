@@ -22,7 +22,7 @@ from tests.bench.contenders import OTHERS, Contender, Place, installed, upstream
 from tests.bench.credentials import Issuer
 from tests.bench.gateway_side import configure, gateway
 from tests.bench.load import LoadFailed, wrk
-from tests.bench.machine import Cores, cpu_seconds, missing_programs, pinned, process, resident_mib, settle
+from tests.bench.machine import Cores, cpu_seconds, memory_mib, missing_programs, pinned, process, settle
 from tests.bench.readiness import LeftOut, answering, check
 from tests.bench.report import Result, Sample, document, text
 from tests.gateways import free_port
@@ -109,7 +109,7 @@ class Bench:
                     self.samples[contender.name].append(self._sample(contender, pid))
                 except LoadFailed as reason:
                     self.left_out[contender.name] = str(reason)
-                self.memory[contender.name] = resident_mib(pid)
+                self.memory[contender.name] = memory_mib(pid)
             print(f"round {number + 1} of {self.options.rounds} done", file=sys.stderr)
 
     def _sample(self, contender: Contender, pid: int) -> Sample:

@@ -108,15 +108,16 @@ def cpu_seconds(pid: int) -> float:
     return ticks / _TICKS_PER_SECOND
 
 
-def resident_mib(pid: int) -> float:
-    """Return the memory that a process and its descendants hold, shared pages counted once for each."""
-    pages = 0
+def memory_mib(pid: int) -> float:
+    """Return the memory of a process and its descendants; a page that several share counts in parts (PSS)."""
+    kibibytes = 0
     for each in family(pid):
         try:
-            pages += int(Path(f"/proc/{each}/statm").read_text().split()[1])
+            rollup = Path(f"/proc/{each}/smaps_rollup").read_text()
         except OSError:
             continue
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+        kibibytes += sum(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:"))
+    return kibibytes / 1024
 
 
 def settle(seconds: float) -> None:
