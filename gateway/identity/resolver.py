@@ -71,7 +71,7 @@ class Resolver:
             return first
         if any(each.identity.user_id != first.identity.user_id for each in verified):
             raise CredentialRejected("credentials_disagree")
-        return replace(
+        both = replace(
             first,
             consumed=frozenset().union(*(each.consumed for each in verified)),
             depends_on=frozenset().union(*(each.depends_on for each in verified)),
@@ -79,6 +79,9 @@ class Resolver:
             began=min(each.began for each in verified),
             headers={},
         )
+        if self._ledger.revoked_since(both.depends_on, both.began):
+            raise StorageUnavailable("a credential was revoked while another was verified")
+        return both
 
     async def _verify(self, presented: Presented, host: str) -> Verified:
         key = cache_key(presented, host)

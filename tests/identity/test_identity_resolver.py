@@ -296,6 +296,32 @@ def _held_up(reception: Reception, patch: pytest.MonkeyPatch, kind: str) -> tupl
     return answered, may_go_on
 
 
+async def test_one_that_is_revoked_while_the_other_is_verified_counts_no_more(reception: Reception) -> None:
+    token, session = await reception.by_jwt(), await reception.by_session()
+    with pytest.MonkeyPatch.context() as patch:
+        answered, may_go_on = _held_up(reception, patch, "session")
+        asking = asyncio.create_task(reception.ask(together(token, session)))
+        await answered.wait()
+        await _revoke_family(reception)
+        may_go_on.set()
+        with pytest.raises(StorageUnavailable):
+            await asking
+    with pytest.raises(CredentialRejected):
+        await reception.ask(together(token, session))
+
+
+async def test_one_that_expires_while_it_is_verified_is_rejected(reception: Reception) -> None:
+    headers, lasts_seconds = await _token_ends(reception)
+    with pytest.MonkeyPatch.context() as patch:
+        answered, may_go_on = _held_up(reception, patch, "api_token")
+        asking = asyncio.create_task(reception.ask(headers))
+        await answered.wait()
+        reception.clock.advance(lasts_seconds)
+        may_go_on.set()
+        with pytest.raises(CredentialRejected):
+            await asking
+
+
 async def test_new_roles_hold_for_what_was_being_verified(
     reception: Reception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
