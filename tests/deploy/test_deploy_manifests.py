@@ -47,6 +47,9 @@ def test_kubernetes_sends_everything_through_the_gateway(rendered: dict[str, Any
     for container in (gateway, application):
         assert container["securityContext"]["readOnlyRootFilesystem"] is True
     assert pod["spec"]["securityContext"]["runAsNonRoot"] is True
+    assert gateway["readinessProbe"]["httpGet"]["path"] == "/readyz"
+    # The kubelet cannot reach what listens on the loopback address.
+    assert "127.0.0.1:8081" in " ".join(application["readinessProbe"]["exec"]["command"])
 
 
 def test_kubernetes_configuration_loads_and_leads_to_the_application(rendered: dict[str, Any], tmp_path: Path) -> None:

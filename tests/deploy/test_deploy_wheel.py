@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import sysconfig
+import venv
 import zipfile
 from pathlib import Path
 
@@ -77,3 +81,24 @@ def test_it_works_away_from_the_repository(wheel: Path, tmp_path: Path) -> None:
     assert run.returncode == 0, run.stderr
     package = tmp_path / "gateway"
     assert run.stdout.split() == [str(package / "__init__.py"), str(package / "demo" / "demo.yaml"), "True", "3"]
+
+
+def test_installed_in_an_environment_of_its_own_the_command_answers(wheel: Path, tmp_path: Path) -> None:
+    venv.create(tmp_path / "venv", with_pip=False, symlinks=True)
+    python = tmp_path / "venv/bin/python"
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps", "--no-index"]
+    subprocess.run([*pip, str(wheel)], check=True, timeout=60)
+    # What it depends on comes from here; the gateway itself does not: the environment's own packages come first.
+    (packages,) = (tmp_path / "venv/lib").glob("python*/site-packages")
+    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
+    run = subprocess.run(
+        [tmp_path / "venv/bin/gateway", "version", "--json"],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert run.returncode == 0, run.stderr
+    assert json.loads(run.stdout)["gateway"] == importlib.metadata.version("auth-gateway")
