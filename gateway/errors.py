@@ -14,6 +14,7 @@
     │   └── TooManyAttempts      not now; carries how long to wait (429)
     ├── Overloaded               a bounded queue is full (503)
     ├── InvalidInput             fields that cannot be accepted; carries each (400)
+    │   └── LastAdministrator    nobody would be left to administer (409)
     ├── NotFound                 the thing asked for does not exist (404)
     └── UpstreamError
         ├── UpstreamUnreachable  no connection, or it broke before an answer (502)
@@ -139,6 +140,10 @@ class InvalidInput(GatewayError):
     def __init__(self, errors: Sequence[FieldError]) -> None:
         self.errors = tuple(errors)
         super().__init__("; ".join(f"{error.field}: {error.detail}" for error in self.errors))
+
+
+class LastAdministrator(InvalidInput):
+    """The change would leave nobody to administer: right in itself, but not while there is no other administrator."""
 
 
 class NotFound(GatewayError):

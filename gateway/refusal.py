@@ -9,6 +9,7 @@ from gateway.errors import (
     CredentialRejected,
     GatewayError,
     InvalidInput,
+    LastAdministrator,
     LoginRefused,
     NotFound,
     Overloaded,
@@ -101,6 +102,9 @@ def of_error(error: GatewayError, kinds: Collection[CredentialKind] = frozenset(
         case Overloaded():
             retry = {"Retry-After": str(error.retry_after_seconds)}
             return Problem(503, "overloaded", "Too much is asked of the gateway right now. Try again.", headers=retry)
+        case LastAdministrator():
+            detail = "This is the last active administrator. Name another one first."
+            return Problem(409, "last_administrator", detail, errors=error.errors)
         case InvalidInput():
             return Problem(400, "invalid_input", "Some fields cannot be accepted.", errors=error.errors)
         case NotFound():

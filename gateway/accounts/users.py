@@ -23,7 +23,7 @@ from gateway.accounts.user import (
 )
 from gateway.clock import Clock
 from gateway.config.settings import Settings
-from gateway.errors import FieldError, InvalidInput, NotFound, UniqueConflict
+from gateway.errors import FieldError, InvalidInput, LastAdministrator, NotFound, UniqueConflict
 from gateway.storage.database import Connection, Database
 from gateway.storage.events import EventFeed, publish
 from gateway.storage.statements import statements
@@ -157,7 +157,7 @@ class Users:
         return user
 
     async def delete(self, user_id: str) -> None:
-        """Delete an account with everything it holds. Raises NotFound; InvalidInput for the last administrator."""
+        """Delete an account with everything it holds. Raises NotFound, LastAdministrator."""
         async with self._database.transaction() as connection:
             await _keep_an_admin(connection, UUID(user_id))
             if not await connection.execute(_SQL["delete"], UUID(user_id)):
@@ -203,7 +203,7 @@ async def _keep_an_admin(connection: Connection, user_id: UUID) -> None:
     """Refuse what would leave nobody to administer. Locks the administrators' rows, so that two cannot cross."""
     admins = [row["id"] for row in await connection.fetch(_SQL["lock_admins"])]
     if admins == [user_id]:
-        raise InvalidInput([FieldError("roles", "this is the last active administrator: name another one first")])
+        raise LastAdministrator([FieldError("roles", "this is the last active administrator: name another one first")])
 
 
 def _merged(user: User, changes: Changes) -> User:

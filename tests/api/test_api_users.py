@@ -204,8 +204,9 @@ async def test_the_last_administrator_stays(gateway: Running) -> None:
     path = f"/api/v1/users/{root.id}"
     for change in ({"roles": ["user"]}, {"is_active": False}, {"is_admin": False}):
         answer = await gateway.send("PUT", path, token=token, json=change)
-        assert (answer.status, answer.json["errors"][0]["field"]) == (400, "roles"), change
-    assert (await gateway.send("DELETE", path, token=token)).status == 400
+        assert (answer.status, answer.json["code"]) == (409, "last_administrator"), change
+        assert answer.json["errors"][0]["field"] == "roles"
+    assert (await gateway.send("DELETE", path, token=token)).status == 409
     await gateway.user("other", "admin")
     demoted = await gateway.send("PUT", path, token=token, json={"is_admin": False})
     assert (demoted.status, demoted.json["roles"], demoted.json["is_admin"]) == (200, ["user"], False)
