@@ -30,7 +30,7 @@ update refresh_family set revoked_at = $2, revoked_reason = $3 where id = $1 and
 
 -- name: revoke_account
 update refresh_family set revoked_at = $2, revoked_reason = $3
-where account_id = $1 and revoked_at is null
+where account_id = $1 and revoked_at is null and expires_at > $2
 returning id;
 
 -- name: family_identity
