@@ -11,16 +11,17 @@ import hashlib
 import ipaddress
 import math
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from gateway.accounts.passwords import PasswordHasher
-from gateway.accounts.user import User, name_key
+from gateway.accounts.user import LONGEST_NAME, User, name_key
 from gateway.accounts.users import Users
 from gateway.clock import Clock
 from gateway.config.settings import Settings
-from gateway.errors import LoginRefused, TooManyAttempts
+from gateway.errors import LoginRefused, Overloaded, TooManyAttempts
 from gateway.storage.database import Connection, Database
 from gateway.storage.statements import statements
 
@@ -72,9 +73,12 @@ class PasswordLogin:
             raise LoginRefused("inactive")
         if self._settings.registration.require_verified_email and not user.is_verified:
             raise LoginRefused("unverified")
+        # Checking takes a while: what was ended meanwhile must not begin anew with the old password.
+        if not await self._users.password_held(user.id, stored):
+            raise LoginRefused("bad_credentials")
         if outdated:
-            await self._users.rehash(user.id, stored, password)
-        await self._users.logged_in(user.id)
+            with suppress(Overloaded):  # the password is right: the next login finds more room
+                await self._users.rehash(user.id, stored, password)
         return user
 
     async def _verify(self, password: str, stored: str | None, attempt: _Attempt) -> tuple[bool, bool]:
@@ -90,9 +94,9 @@ class PasswordLogin:
         async with self._database.transaction() as connection:
             for subject in sorted((account, address)):  # in one order, so that two attempts cannot wait on each other
                 await connection.execute(_SQL["lock_subject"], subject)
-            failures, newest = await self._failures(connection, account, max(limits.window, limits.lockout))
-            if failures >= limits.max_failures and newest + limits.lockout > now:
-                raise TooManyAttempts(_seconds(newest + limits.lockout - now))
+            failures, locked_until = await self._failures(connection, account)
+            if locked_until is not None and locked_until > now:
+                raise TooManyAttempts(_seconds(locked_until - now))
             # When this one is no longer counted, there is room for another.
             blocking = await connection.fetchval(_SQL["nth_newest"], address, now - limits.window, limits.per_ip - 1)
             if blocking is not None:
@@ -100,10 +104,19 @@ class PasswordLogin:
             reserved = [await connection.fetchval(_SQL["reserve"], subject, now) for subject in (account, address)]
         return _Attempt(tuple(reserved), failures)
 
-    async def _failures(self, connection: Connection, subject: str, within: timedelta) -> tuple[int, datetime]:
-        since = self._clock.now() - within
-        row = await connection.fetchrow(_SQL["failures"], subject, since)
-        return (int(row["count"]), row["newest"] or since) if row is not None else (0, since)
+    async def _failures(self, connection: Connection, account: str) -> tuple[int, datetime | None]:
+        """Return how many failures the window holds now, and until when the newest ones lock the account."""
+        limits, now = self._settings.login, self._clock.now()
+        since = now - self._counted_for
+        row = await connection.fetchrow(_SQL["failures"], account, since, now - limits.window, limits.max_failures)
+        if row is None or row["limiting"] is None or row["newest"] - row["limiting"] >= limits.window:
+            return (int(row["recent"]) if row is not None else 0), None
+        return int(row["recent"]), row["newest"] + limits.lockout
+
+    @property
+    def _counted_for(self) -> timedelta:
+        """The age at which no lockout rests on a failure any more: it began a window before the newest one's end."""
+        return self._settings.login.window + self._settings.login.lockout
 
     async def _forgive(self, account: str, attempt: _Attempt) -> None:
         async with self._database.transaction() as connection:
@@ -117,15 +130,15 @@ class PasswordLogin:
 
     async def forget_old(self) -> int:
         """Delete a batch of failures that no limit counts any more. Returns how many."""
-        limits = self._settings.login
-        return await self._database.execute(_SQL["forget_old"], self._clock.now() - max(limits.window, limits.lockout))
+        return await self._database.execute(_SQL["forget_old"], self._clock.now() - self._counted_for)
 
 
 def account_subject(name: str, user: User | None) -> str:
     """Return one subject for every spelling of an account's names; names that do not exist have one alike."""
     if user is not None:
         return f"account:{user.id}"
-    digest = hashlib.sha256(name_key(name).encode("utf-8", "surrogatepass")).hexdigest()
+    # Nobody's name is longer; and whoever tries one that is gets no long work done.
+    digest = hashlib.sha256(name_key(name[:LONGEST_NAME]).encode("utf-8", "surrogatepass")).hexdigest()
     return f"name:{digest}"
 
 

@@ -2,6 +2,9 @@
 
 A stored hash is ``$gw1$`` followed by bcrypt's own string over ``base64(HMAC-SHA256(pepper, NFC(password)))``:
 the digest makes every byte count (bcrypt stops at 72), the pepper makes a stolen table useless by itself.
+
+No text longer than ``LONGEST_PASSWORD`` is normalized: that takes time by the square of its combining marks, and holds
+every other thread up meanwhile.
 """
 
 from __future__ import annotations
@@ -20,9 +23,10 @@ from typing import Final, TypeVar
 import bcrypt
 
 from gateway.config.settings import PasswordSettings
-from gateway.errors import Overloaded
+from gateway.errors import FieldError, InvalidInput, Overloaded
 from gateway.tokens.master_key import MasterKey
 
+LONGEST_PASSWORD: Final = 1024  # characters
 _SCHEME: Final = "$gw1$"
 _IMPORTED: Final = ("$2a$", "$2b$", "$2y$")
 _BCRYPT_BYTES: Final = 72
@@ -45,7 +49,9 @@ class PasswordHasher:
         self._nobody = f"{_SCHEME}$2b${self._cost:02d}${'.' * 53}"
 
     async def hash(self, password: str) -> str:
-        """Return what to store for ``password``. Raises Overloaded."""
+        """Return what to store for ``password``. Raises Overloaded, and InvalidInput for one that is too long."""
+        if len(password) > LONGEST_PASSWORD:
+            raise InvalidInput([FieldError("password", f"must have at most {LONGEST_PASSWORD} characters")])
         return await self._run(partial(self._hash, password))
 
     async def verify(self, password: str, stored: str | None) -> tuple[bool, bool]:
@@ -53,6 +59,8 @@ class PasswordHasher:
 
         ``stored`` None stands for an account that does not exist or has no password: never right, same cost.
         """
+        if len(password) > LONGEST_PASSWORD:
+            password, stored = "", None
         right = await self._run(partial(self._verify, password, stored or self._nobody))
         right = right and stored is not None
         return right, right and self._outdated(stored or "")
@@ -73,6 +81,14 @@ class PasswordHasher:
         return _SCHEME + bcrypt.hashpw(self._digest(password), bcrypt.gensalt(self._cost)).decode()
 
     def _verify(self, password: str, stored: str) -> bool:
+        if self._matches(password, stored):
+            return True
+        if self._outdated(stored):
+            # A cheap or damaged hash would be wrong sooner than an account that does not exist.
+            self._matches(password, self._nobody)
+        return False
+
+    def _matches(self, password: str, stored: str) -> bool:
         try:
             if stored.startswith(_SCHEME):
                 return bcrypt.checkpw(self._digest(password), stored.removeprefix(_SCHEME).encode())

@@ -11,14 +11,14 @@ from typing import Any, Final
 
 import asyncpg
 
+from gateway.accounts.passwords import LONGEST_PASSWORD
 from gateway.errors import FieldError, InvalidInput
 
 ADMIN: Final = "admin"
 _USERNAME: Final = re.compile(r"\w[\w.+-]{0,63}")
 _LABEL: Final = r"[^\W_](?:[\w-]{0,61}[^\W_])?"
 _EMAIL: Final = re.compile(rf"[^\s@<>\"'(),:;\\\[\]\x00-\x20\x7f]{{1,64}}@{_LABEL}(?:\.{_LABEL})*")
-_EMAIL_LENGTH: Final = 254
-_PASSWORD_LENGTH: Final = 1024
+LONGEST_NAME: Final = 254  # of an e-mail address (RFC 5321 section 4.5.3.1.3), which may be the username
 _ROLE_LENGTH: Final = 100
 _NAME_LENGTH: Final = 200
 _NO_TEXT: Final = frozenset({"Cc", "Cs"})  # control characters, halves of surrogate pairs
@@ -75,8 +75,16 @@ class User:
         }
 
 
+def spelled(username: str) -> str:
+    """Return a username as it is stored and sent to applications: in NFKC, so that full width is no other letter."""
+    return unicodedata.normalize("NFKC", username)
+
+
 def name_key(name: str) -> str:
-    """Return the one form of all spellings of a username or e-mail address."""
+    """Return the one form of all spellings of a username or e-mail address.
+
+    The caller bounds the length: normalizing takes time by the square of the combining marks.
+    """
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold()).strip()
 
 
@@ -87,22 +95,31 @@ def sorted_roles(roles: Iterable[str]) -> list[str]:
 def check_names(username: str, email: str) -> list[FieldError]:
     """Return what is wrong with a username and an e-mail address."""
     errors = []
-    own_address = name_key(username) == name_key(email)
-    if not own_address and not _USERNAME.fullmatch(unicodedata.normalize("NFKC", username)):
+    if not _is_username(username) and not _is_own_address(username, email):
         detail = "must be 1 to 64 letters, digits, '.', '_', '-' or '+', or your own e-mail address"
         errors.append(FieldError("username", detail))
     # What cannot be seen (zero width, turned direction, half a surrogate pair) makes two addresses look like one.
-    if len(email) > _EMAIL_LENGTH or not email.isprintable() or not _EMAIL.fullmatch(email):
+    if len(email) > LONGEST_NAME or not email.isprintable() or not _EMAIL.fullmatch(email):
         errors.append(FieldError("email", "must be an e-mail address, such as ann@example.com"))
     return errors
+
+
+def _is_username(username: str) -> bool:
+    return len(username) <= LONGEST_NAME and _USERNAME.fullmatch(spelled(username)) is not None
+
+
+def _is_own_address(username: str, email: str) -> bool:
+    if max(len(username), len(email)) > LONGEST_NAME or username != username.strip():
+        return False
+    return name_key(username) == name_key(email)
 
 
 def check_password(password: str, minimum: int) -> list[FieldError]:
     """Return what is wrong with a new password: its length, and nothing else (NIST SP 800-63B-4 section 3.1.1.2)."""
     if len(password) < minimum:
         return [FieldError("password", f"must have at least {minimum} characters")]
-    if len(password) > _PASSWORD_LENGTH:
-        return [FieldError("password", f"must have at most {_PASSWORD_LENGTH} characters")]
+    if len(password) > LONGEST_PASSWORD:
+        return [FieldError("password", f"must have at most {LONGEST_PASSWORD} characters")]
     return []
 
 

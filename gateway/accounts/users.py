@@ -20,6 +20,7 @@ from gateway.accounts.user import (
     name_key,
     require_valid,
     sorted_roles,
+    spelled,
 )
 from gateway.clock import Clock
 from gateway.config.settings import Settings
@@ -91,7 +92,7 @@ class Users:
             errors += check_password(password, self._settings.passwords.min_length)
         require_valid(errors)
         stored = None if password is None else await self._hasher.hash(password)
-        keys = (username, name_key(username), email, name_key(email))
+        keys = (spelled(username), name_key(username), email, name_key(email))
         is_active = True
         try:
             row = await self._database.fetchrow(
@@ -168,6 +169,12 @@ class Users:
     async def logged_in(self, user_id: str) -> None:
         await self._database.execute(_SQL["logged_in"], UUID(user_id), self._clock.now())
 
+    async def password_held(self, user_id: str, verified_hash: str) -> bool:
+        """Note a login by password. Returns False when the password or the account ended while it was checked."""
+        return bool(
+            await self._database.execute(_SQL["password_held"], UUID(user_id), self._clock.now(), verified_hash)
+        )
+
     async def rehash(self, user_id: str, old_hash: str, password: str) -> None:
         """Store the password anew after a login proved it, unless it has changed meanwhile."""
         fresh = await self._hasher.hash(password)
@@ -182,7 +189,7 @@ class Users:
         before = User.of(row)
         after = _merged(before, changes)
         require_valid(check_names(after.username, after.email) + check_profile(after.name, after.roles))
-        names = (after.username, name_key(after.username), after.email, name_key(after.email), after.name)
+        names = (spelled(after.username), name_key(after.username), after.email, name_key(after.email), after.name)
         flags = (list(after.roles), after.is_active, after.is_verified)
         now = self._clock.now()
         values = (*names, *flags, stored or row["password_hash"], now)

@@ -50,6 +50,10 @@ update account set password_hash = $3 where id = $1 and password_hash = $2;
 -- name: logged_in
 update account set last_login_at = $2 where id = $1;
 
+-- name: password_held
+-- No row when the password was changed or the account disabled while it was being checked.
+update account set last_login_at = $2 where id = $1 and password_hash = $3 and is_active;
+
 -- name: delete
 delete from account where id = $1;
 

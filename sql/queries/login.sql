@@ -3,8 +3,10 @@
 select pg_advisory_xact_lock(hashtextextended($1, 20));
 
 -- name: failures
--- How many failures a subject has since $2, and when the newest was.
-select count(*) as count, max(failed_at) as newest from login_failure where subject = $1 and failed_at > $2;
+-- Of a subject's failures since $2: how many are newer than $3, the newest, and the $4th newest. One row.
+select count(*) filter (where failed_at > $3) as recent, max(failed_at) as newest,
+    (array_agg(failed_at order by failed_at desc))[$4] as limiting
+from login_failure where subject = $1 and failed_at > $2;
 
 -- name: nth_newest
 -- The moment of a subject's failure with $3 newer ones, counting those since $2; none when there are not as many.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from datetime import timedelta
 
 import bcrypt
@@ -11,7 +12,7 @@ import pytest
 
 from gateway.accounts.login import account_subject, address_subject
 from gateway.accounts.users import Changes
-from gateway.errors import LoginRefused, Overloaded, TooManyAttempts
+from gateway.errors import InvalidInput, LoginRefused, Overloaded, TooManyAttempts
 from tests.accounts.conftest import PASSWORD, Office, OfficeWith
 
 HERE = "10.0.0.1"
@@ -255,9 +256,71 @@ async def test_a_client_that_goes_away_leaves_no_failure(office: Office, monkeyp
     assert await office.count("login_failure") == 0
 
 
+@pytest.mark.parametrize(("apart", "locked"), [(29, True), (30, False)], ids=["within", "beyond"])
+async def test_a_lockout_longer_than_the_window_still_counts_within_the_window(
+    office_with: OfficeWith, apart: int, locked: bool
+) -> None:
+    office = office_with(login={"window": "1m", "lockout": "1h"})
+    await office.add("ann")
+    for _ in range(2):
+        await refusal(office, "ann")
+        office.clock.advance(apart)
+    await refusal(office, "ann")
+    office.clock.advance(timedelta(minutes=59))
+    if locked:
+        assert await refusal(office, "ann", PASSWORD) == "too_many_attempts"
+        assert await office.login.forget_old() == 0
+        office.clock.advance(timedelta(minutes=1))
+    assert (await office.login.authenticate("ann", PASSWORD, HERE)).username == "ann"
+
+
+@pytest.mark.parametrize(
+    "changes", [Changes(password="another good one"), Changes(is_active=False)], ids=["new password", "disabled"]
+)
+async def test_what_ends_while_a_password_is_checked_does_not_begin_anew(
+    office: Office, monkeypatch: pytest.MonkeyPatch, changes: Changes
+) -> None:
+    ann = await office.add("ann")
+    verify = office.hasher.verify
+
+    async def overtaken(password: str, stored: str | None) -> tuple[bool, bool]:
+        result = await verify(password, stored)
+        await office.users.change(ann.id, changes)
+        return result
+
+    monkeypatch.setattr(office.hasher, "verify", overtaken)
+    assert await refusal(office, "ann", PASSWORD) == "bad_credentials"
+    assert (await office.users.get("ann")).last_login is None
+
+
+async def test_a_right_password_signs_in_though_there_is_no_room_to_store_it_anew(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await office.add("ann")
+    plain = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
+    await office.database.execute("update account set password_hash = $1", plain)
+
+    async def full(_: str) -> str:
+        raise Overloaded
+
+    monkeypatch.setattr(office.hasher, "hash", full)
+    assert (await office.login.authenticate("ann", PASSWORD, HERE)).username == "ann"
+    assert await office.database.fetchval("select password_hash from account") == plain
+
+
+async def test_a_name_or_password_that_is_slow_to_normalize_is_not(office: Office) -> None:
+    # Twice as many marks take four times as long, and no other thread runs meanwhile: this many took 0.8 s.
+    marks = "a" + "\u0301\u0323" * 8000
+    started = time.process_time()
+    assert await refusal(office, marks, marks) == "bad_credentials"
+    with pytest.raises(InvalidInput):
+        await office.add(marks, email=f"{marks}@example.com", password=marks)
+    assert time.process_time() - started < 0.2
+
+
 async def test_old_failures_are_forgotten(office: Office) -> None:
     await refusal(office, "nobody")
-    office.clock.advance(timedelta(minutes=15))
+    office.clock.advance(timedelta(minutes=25))  # a window, and the lockout that may rest on it
     assert await office.login.forget_old() == 0
     office.clock.advance(1)
     assert await office.login.forget_old() == 2

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from gateway.accounts.passwords import PasswordHasher
 from gateway.config.settings import PasswordSettings
-from gateway.errors import Overloaded
+from gateway.errors import InvalidInput, Overloaded
 from gateway.tokens.master_key import MasterKey
 
 CHEAP = PasswordSettings(bcrypt_cost=4)
@@ -125,6 +125,42 @@ async def test_an_unknown_user_costs_the_same_work(hasher: PasswordHasher, monke
     assert await hasher.verify("wrong", "") == (False, False)
     # One bcrypt of the same cost over as many bytes, each time: and it did run to its end.
     assert worked == [(44, b"$2b$04$")] * 3
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        pytest.param(bcrypt.hashpw(b"right", bcrypt.gensalt(4)).decode(), id="imported"),
+        pytest.param("$gw1$$2b$04$damaged", id="damaged"),
+        pytest.param("$argon2id$v=19$m=8,t=1,p=1$", id="another scheme"),
+    ],
+)
+async def test_a_cheap_or_damaged_hash_costs_no_less_than_an_unknown_user(
+    monkeypatch: pytest.MonkeyPatch, stored: str
+) -> None:
+    worked: list[bytes] = []
+    true_check = bcrypt.checkpw
+
+    def counted(password: bytes, hashed: bytes) -> bool:
+        result = true_check(password, hashed)
+        worked.append(hashed[:7])
+        return result
+
+    monkeypatch.setattr(bcrypt, "checkpw", counted)
+    hasher = PasswordHasher(PasswordSettings(bcrypt_cost=5), MasterKey(b"m" * 32), workers=1)
+    assert await hasher.verify("wrong", stored) == (False, False)
+    hasher.close()
+    assert worked[-1] == b"$2b$05$"
+
+
+async def test_a_password_that_is_too_long_is_never_right_and_never_stored(hasher: PasswordHasher) -> None:
+    longest = "x" * 1024
+    stored = await hasher.hash(longest)
+    assert await hasher.verify(longest, stored) == (True, False)
+    assert await hasher.verify(longest + "x", stored) == (False, False)
+    assert await hasher.verify(longest + "x", await hasher.hash("")) == (False, False)
+    with pytest.raises(InvalidInput):
+        await hasher.hash(longest + "x")
 
 
 async def test_a_full_queue_is_refused_and_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

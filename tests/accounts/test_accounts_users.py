@@ -34,6 +34,13 @@ async def test_a_user_is_found_by_id_and_by_any_spelling_of_the_name(office: Off
         await office.users.get("bob")
 
 
+async def test_applications_are_told_one_form_of_a_name(office: Office) -> None:
+    ann = await office.add("\uff21nn", email="ann@example.com")
+    assert ann.username == "Ann"
+    renamed = await office.users.change(ann.id, Changes(username="\uff22ob"))
+    assert (renamed.username, (await office.users.get("bob")).username) == ("Bob", "Bob")
+
+
 async def test_without_roles_a_user_gets_the_default_ones(office_with: OfficeWith) -> None:
     office = office_with(registration={"default_roles": ["reader"]})
     assert (await office.add("ann")).roles == ("reader",)
@@ -59,6 +66,7 @@ def test_names_that_are_refused(username: str) -> None:
 def test_a_name_with_an_at_sign_is_ones_own_address() -> None:
     assert check_names("ann@example.com", "Ann@Example.com") == []
     assert check_names("bob@example.com", "ann@example.com")
+    assert check_names(" ann@example.com", "ann@example.com")
 
 
 @pytest.mark.parametrize("email", ["a@b.c", "ann.b+c@mail.example.com", "\u00e5sa@example.com", "a@localhost"])
