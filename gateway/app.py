@@ -206,6 +206,7 @@ class Gateway:
             upstreams=self.upstreams,
             live=self.live,
             metrics=self.metrics,
+            access_log=self.access_log,
             heads=RequestHeads(fields, accounts.access_tokens.assertion, settings.issuer),
             response_headers=ResponseHeaders(self.rules, own_cookies),
             limits=ProxyLimits(settings.server.limits.body_bytes, settings.server.limits.idle_timeout.total_seconds()),

@@ -8,46 +8,72 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from json.encoder import encode_basestring_ascii
+from json.encoder import encode_basestring_ascii as _text
 from typing import Final, NamedTuple, TextIO
 
 _FLUSH_SECONDS: Final = 0.2
 _FLUSH_LINES: Final = 500
 
 
-class Access(NamedTuple):
-    """What is known at the end of a request. ``duration`` is in seconds, ``sent`` in bytes of body."""
+class Where(NamedTuple):
+    """What was asked for, and from which address. ``path`` is without its query."""
 
-    request_id: str
     client: str
     method: str
     host: str
     path: str
-    status: int
-    sent: int
-    duration: float
-    route: str
-    user: str
-    decision: str
-    upstream: str
+
+
+class Who(NamedTuple):
+    """Who asked, and what came of it. ``decision`` and ``error`` are fixed words."""
+
+    route: str = ""
+    user: str = ""
+    decision: str = ""
+    upstream: str = ""
     error: str = ""
 
 
 class AccessLog:
-    """Collects lines and writes them a few times a second, and at the end."""
+    """Collects lines and writes them a few times a second, and at the end.
+
+    ``where`` and ``who`` format the parts of a line that come again, so that callers can keep them.
+    """
 
     def __init__(self, *, as_json: bool, stream: TextIO | None = None) -> None:
-        self._format = json_line if as_json else console_line
+        self._as_json = as_json
+        self.where = _json_where if as_json else _console_where
+        self.who = _json_who if as_json else _console_who
         self._stream = stream or sys.stdout
         self._lines: list[str] = []
         self._timer: asyncio.TimerHandle | None = None
+        self._second = 0
+        self._prefix = ""
 
-    def write(self, access: Access) -> None:
-        self._lines.append(self._format(access, time.time()))
-        if len(self._lines) >= _FLUSH_LINES:
-            self.flush()
-        elif self._timer is None:
+    def write(self, request_id: str, where: str, status: int, sent: int, seconds: float, who: str) -> None:
+        """Add a line: ``sent`` is in bytes of body, ``where`` and ``who`` are made by the methods of these names.
+
+        ``request_id`` is one of ours or of a form that needs no escapes.
+        """
+        now = time.time()
+        whole = int(now)
+        if whole != self._second:
+            self._second = whole
+            self._prefix = time.strftime("%Y-%m-%dT%H:%M:%S" if self._as_json else "%H:%M:%S", time.gmtime(whole))
+        milliseconds = int((now - whole) * 1000)
+        if self._as_json:
+            line = (
+                f'{{"time":"{self._prefix}.{milliseconds:03d}Z","event":"request","request_id":"{request_id}"{where}'
+                f',"status":{status},"bytes":{sent},"duration_ms":{seconds * 1000:.3f}{who}}}\n'
+            )
+        else:
+            line = f"{self._prefix}.{milliseconds:03d} {status} {where} {who} {seconds * 1000:.1f}ms {request_id}\n"
+        lines = self._lines
+        lines.append(line)
+        if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self.flush)
+        elif len(lines) >= _FLUSH_LINES:
+            self.flush()
 
     def flush(self) -> None:
         """Write what was collected. A log that cannot be written to must not stop requests: its lines are lost."""
@@ -64,39 +90,27 @@ class AccessLog:
             return
 
 
-def json_line(access: Access, now: float) -> str:
-    """Return one JSON object on a line."""
-    text = encode_basestring_ascii
+def _json_where(where: Where) -> str:
     return (
-        f'{{"time":"{_timestamp(now)}","event":"request","request_id":{text(access.request_id)}'
-        f',"client":"{access.client}","method":{text(access.method)},"host":{text(access.host)}'
-        f',"path":{text(access.path)},"status":{access.status},"bytes":{access.sent}'
-        f',"duration_ms":{access.duration * 1000:.3f},"route":{text(access.route)},"user":{text(access.user)}'
-        f',"decision":"{access.decision}","upstream":{text(access.upstream)},"error":"{access.error}"}}\n'
+        f',"client":"{where.client}","method":{_text(where.method)},"host":{_text(where.host)}'
+        f',"path":{_text(where.path)}'
     )
 
 
-def console_line(access: Access, now: float) -> str:
-    """Return one line for a person at a terminal."""
-    who = _printable(access.user) or "-"
-    route = access.route or "-"
+def _json_who(who: Who) -> str:
     return (
-        f"{_timestamp(now)[11:23]} {access.status} {access.method:<6} {access.host}{_printable(access.path)} "
-        f"{who} {route} {access.error or access.decision or '-'} {access.duration * 1000:.1f}ms {access.request_id}\n"
+        f',"route":{_text(who.route)},"user":{_text(who.user)},"decision":"{who.decision}"'
+        f',"upstream":{_text(who.upstream)},"error":"{who.error}"'
     )
+
+
+def _console_where(where: Where) -> str:
+    return f"{_printable(where.method):<6} {where.host}{_printable(where.path)}"
+
+
+def _console_who(who: Who) -> str:
+    return f"{_printable(who.user) or '-'} {who.route or '-'} {who.error or who.decision or '-'}"
 
 
 def _printable(text: str) -> str:
-    return text if text.isprintable() else encode_basestring_ascii(text)
-
-
-_second = (0, "")
-
-
-def _timestamp(now: float) -> str:
-    """Return ISO 8601 in UTC with milliseconds; the seconds' part is made once a second."""
-    global _second  # noqa: PLW0603 - one cached value a process
-    whole = int(now)
-    if _second[0] != whole:
-        _second = (whole, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole)))
-    return f"{_second[1]}.{int((now - whole) * 1000):03d}Z"
+    return text if text.isprintable() else _text(text)

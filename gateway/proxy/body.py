@@ -12,7 +12,6 @@ from aiohttp.web_protocol import RequestPayloadError
 
 from gateway.errors import GatewayError
 from gateway.proxy.connection import UpstreamConnection
-from gateway.proxy.plan import Plan
 
 _LAST_CHUNK: Final = b"0\r\n\r\n"
 
@@ -30,23 +29,15 @@ class BodyMalformed(GatewayError):
 
 
 class RequestBody:
-    """How long the body is, and the pump that moves it."""
+    """The pump that moves a body; ``limit`` is in bytes."""
 
-    __slots__ = ("_content", "_idle_seconds", "_limit", "framing", "present")
+    __slots__ = ("_chunked", "_content", "_idle_seconds", "_limit")
 
-    def __init__(self, request: web.BaseRequest, plan: Plan, limit: int, idle_seconds: float) -> None:
-        """Raises BodyTooLarge at once when the announced length says so."""
+    def __init__(self, request: web.BaseRequest, limit: int, idle_seconds: float, *, chunked: bool) -> None:
         self._content: StreamReader = request.content
         self._limit = limit
         self._idle_seconds = idle_seconds
-        self.framing = plan.framing
-        if plan.content_length is not None and plan.content_length > limit:
-            raise BodyTooLarge
-        self.present = bool(plan.framing) and (self.chunked or request.can_read_body)
-
-    @property
-    def chunked(self) -> bool:
-        return self.framing.startswith(b"T")
+        self._chunked = chunked
 
     async def pump(self, connection: UpstreamConnection) -> None:
         """Send the body to its end. Raises BodyTooLarge, BodyTooSlow, BodyMalformed or UpstreamError."""
@@ -64,7 +55,7 @@ class RequestBody:
             sent += len(chunk)
             if sent > self._limit:
                 raise BodyTooLarge
-            await connection.write(b"%x\r\n%b\r\n" % (len(chunk), chunk) if self.chunked else chunk)
+            await connection.write(b"%x\r\n%b\r\n" % (len(chunk), chunk) if self._chunked else chunk)
             connection.postpone()
-        if self.chunked:
+        if self._chunked:
             await connection.write(_LAST_CHUNK)

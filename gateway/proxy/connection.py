@@ -30,7 +30,6 @@ class UpstreamConnection(asyncio.Protocol):
     """Await ``start``, ``check``, then take the body with ``read``."""
 
     __slots__ = (
-        "_buffered",
         "_chunks",
         "_drain_waiter",
         "_error",
@@ -45,6 +44,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_wants_upgrade",
         "_writing_paused",
         "authority",
+        "buffered",
         "complete",
         "deadline",
         "headers",
@@ -86,7 +86,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._head_waiter: asyncio.Future[None] | None = None
         self._read_waiter: asyncio.Future[None] | None = None
         self._chunks: deque[bytes] = deque()
-        self._buffered = 0
+        self.buffered = 0
         self._reading_paused = False
         self._prefix: bytes | None = b""
         self._head_bytes = 0
@@ -104,7 +104,9 @@ class UpstreamConnection(asyncio.Protocol):
 
     # What the handler calls.
 
-    def start(self, data: bytes, *, head_request: bool, upgrade: bool, response_seconds: float) -> asyncio.Future[None]:
+    def start(
+        self, data: bytes, *, head_request: bool, upgrade: bool, response_seconds: float, idle_seconds: float
+    ) -> asyncio.Future[None]:
         """Send a request's head, with as much of its body as ``data`` holds.
 
         The future is done when the response's head has arrived, or never will: ``check`` tells.
@@ -116,6 +118,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._is_head_request = head_request
         self._wants_upgrade = upgrade
         self.response_seconds = response_seconds
+        self.idle_seconds = idle_seconds
         self.deadline = loop.time() + response_seconds
         waiter = self._head_waiter = loop.create_future()
         if self.transport is not None:
@@ -148,7 +151,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def take(self) -> bytes:
         """Return what of the body has arrived."""
-        chunks, self._chunks, self._buffered = self._chunks, deque(), 0
+        chunks, self._chunks, self.buffered = self._chunks, deque(), 0
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     async def write(self, data: bytes) -> None:
@@ -237,7 +240,7 @@ class UpstreamConnection(asyncio.Protocol):
             if self._head_bytes > MAX_HEAD_BYTES:
                 self._invalid("response_head_too_large")
             return
-        if self._buffered > _BUFFER_BYTES and not self._reading_paused and self.transport is not None:
+        if self.buffered > _BUFFER_BYTES and not self._reading_paused and self.transport is not None:
             self._reading_paused = True
             self.transport.pause_reading()
             self.deadline = _NEVER  # it is the client that keeps us waiting
@@ -324,7 +327,7 @@ class UpstreamConnection(asyncio.Protocol):
         if self._is_head_request:
             raise UpstreamInvalid("body_after_head")
         self._chunks.append(body)
-        self._buffered += len(body)
+        self.buffered += len(body)
 
     def on_message_complete(self) -> None:
         if self.status:

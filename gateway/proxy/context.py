@@ -8,8 +8,7 @@ from gateway.identity.verified import Verified
 from gateway.policy.client import ClientAddress
 from gateway.policy.decision import Decision
 from gateway.policy.rules import Rule
-from gateway.policy.target import Target
-from gateway.proxy.plan import Plan
+from gateway.proxy.journey import Grant, Journey
 
 
 @dataclass(slots=True)
@@ -17,13 +16,15 @@ class RequestContext:
     """The request's id, who sent it, what for, and what came of it."""
 
     request_id: str
-    plan: Plan | None = None
     client: ClientAddress | None = None
-    target: Target | None = None
-    rule: Rule | None = None
-    decision: Decision | None = None
+    journey: Journey | None = None
+    grant: Grant | None = None
     verified: Verified | None = field(default=None, repr=False)
-    upstream: str = ""
+    refused: Decision | None = None
     error: str = ""
     # Of a head that was passed on although the rest was cut short; 499, as nginx has it, when the client left before.
     sent_status: int = 499
+
+    @property
+    def rule(self) -> Rule | None:
+        return self.journey.rule if self.journey is not None else None

@@ -5,36 +5,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Final, NamedTuple
+from typing import Final
 
 from aiohttp import HttpVersion11, web
 
 from gateway.errors import UpstreamError
 from gateway.identity.live import LiveConnections
-from gateway.identity.verified import Verified
 from gateway.proxy.body import RequestBody
 from gateway.proxy.connection import UpstreamConnection
 from gateway.proxy.headers import ResponseHeaders
+from gateway.proxy.journey import Grant
 from gateway.proxy.reply import SentReply
-from gateway.proxy.request_head import RequestHead
 from gateway.proxy.tunnel import switch
-from gateway.proxy.upstream import UpstreamPool
 
 # RFC 9110 section 9.2.2
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
-_BODILESS: Final = frozenset({204, 304})
 _STATUS_LINES: Final = {
     status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode()) for status in HTTPStatus
 }
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-
-class Times(NamedTuple):
-    """How long to wait for the response's head, for each further piece of it, and for a client that takes none."""
-
-    response_seconds: float
-    idle_seconds: float
-    client_seconds: float
 
 
 class Exchange:
@@ -43,16 +32,13 @@ class Exchange:
     __slots__ = (
         "_body",
         "_connection",
-        "_fields",
         "_filter",
-        "_head",
+        "_grant",
         "_live",
         "_pool",
         "_pumping",
         "_request",
-        "_times",
-        "_upgrade",
-        "_verified",
+        "_request_id",
         "sent_status",
         "switched",
     )
@@ -60,27 +46,19 @@ class Exchange:
     def __init__(
         self,
         request: web.BaseRequest,
-        pool: UpstreamPool,
+        grant: Grant,
         response_filter: ResponseHeaders,
-        *,
-        head: RequestHead,
-        body: RequestBody,
-        times: Times,
-        upgrade: bool,
-        reply_fields: bytes,
+        request_id: bytes,
+        body: RequestBody | None,
         live: LiveConnections,
-        verified: Verified | None,
     ) -> None:
         self._request = request
-        self._pool = pool
+        self._grant = grant
+        self._pool = grant.pool
         self._filter = response_filter
-        self._head = head
+        self._request_id = request_id
         self._body = body
-        self._times = times
-        self._upgrade = upgrade
-        self._fields = reply_fields
         self._live = live
-        self._verified = verified
         self._connection: UpstreamConnection | None = None
         self._pumping: asyncio.Task[None] | None = None
         self.sent_status = 0
@@ -94,11 +72,14 @@ class Exchange:
         """
         try:
             connection = await self._send()
-            if self._upgrade and connection.status == HTTPStatus.SWITCHING_PROTOCOLS:
+            if connection.status == HTTPStatus.SWITCHING_PROTOCOLS:
                 self.switched = True
                 self.sent_status = connection.status
                 return await switch(self._request, connection, self._pool, self._filter, self._watch)
-            return await self._reply(connection)
+            lines, chunked, keep_alive = self._head_lines(connection)
+            if connection.complete:
+                return self._send_whole(connection.status, lines, connection.take(), keep_alive=keep_alive)
+            return await self._stream(connection, lines, chunked=chunked, keep_alive=keep_alive)
         finally:
             if self._pumping is not None:
                 await self._settle(self._pumping)
@@ -106,29 +87,27 @@ class Exchange:
 
     async def _send(self) -> UpstreamConnection:
         """Return a connection on which the request was sent and the response's head has arrived."""
-        method = self._request.method
-        pool = self._pool
-        resting = None if self._upgrade else pool.resting()
+        method, pool, grant, body = self._request.method, self._pool, self._grant, self._body
+        resting = None if grant.upgrade else pool.resting()
         while True:
             connection = self._connection = resting or await pool.connect()
-            connection.idle_seconds = self._times.idle_seconds
-            head = self._head
             answered = connection.start(
-                b"%b%b%b" % (head.line, head.host or connection.authority, head.fields),
+                grant.head.of(connection.authority, self._request_id),
                 head_request=method == "HEAD",
-                upgrade=self._upgrade,
-                response_seconds=self._times.response_seconds,
+                upgrade=grant.upgrade,
+                response_seconds=grant.times.response_seconds,
+                idle_seconds=grant.times.idle_seconds,
             )
             try:
-                if self._body.present:
-                    self._pumping = asyncio.create_task(self._pump(connection))
+                if body is not None:
+                    self._pumping = asyncio.create_task(self._pump(connection, body))
                     await self._answered_or_pumped(answered, self._pumping)
                 else:
                     await answered
                 connection.check()
             except UpstreamError:
                 # Only what may be repeated, and only where the upstream cannot have seen it (RFC 9110 section 9.2.2).
-                repeatable = method in _IDEMPOTENT and not self._body.present
+                repeatable = method in _IDEMPOTENT and body is None
                 if not (repeatable and connection.reused and connection.died_unanswered):
                     raise
                 self._release()
@@ -136,12 +115,12 @@ class Exchange:
             else:
                 return connection
 
-    async def _pump(self, connection: UpstreamConnection) -> None:
+    async def _pump(self, connection: UpstreamConnection, body: RequestBody) -> None:
         request = self._request
         expected = request.headers.get("Expect", "").lower() == "100-continue" and request.version >= HttpVersion11
         if expected and request.transport is not None:
             request.transport.write(_CONTINUE)
-        await self._body.pump(connection)
+        await body.pump(connection)
 
     @staticmethod
     async def _answered_or_pumped(answered: asyncio.Future[None], pump: asyncio.Task[None]) -> None:
@@ -154,31 +133,26 @@ class Exchange:
             await asyncio.wait({answered}, timeout=1)
         await answered
 
-    async def _reply(self, connection: UpstreamConnection) -> SentReply:
+    def _head_lines(self, connection: UpstreamConnection) -> tuple[list[bytes], bool, bool]:
+        """Return the response's fields, framed anew; whether its body is chunked; whether the client is kept."""
         request = self._request
         lines, length = self._filter.filtered(connection.headers)
         status = connection.status
         keep_alive = bool(request.keep_alive) and (self._pumping is None or self._pumping.done())
-        bodiless = request.method == "HEAD" or status in _BODILESS
         if status == HTTPStatus.NO_CONTENT:
-            chunked = False  # RFC 9110 section 8.6: no Content-Length there
-        elif length is not None:
+            return lines, False, keep_alive  # RFC 9110 section 8.6: no Content-Length there
+        if length is not None:
             lines.append(b"Content-Length: %b\r\n" % length)
-            chunked = False
-        elif bodiless:
-            chunked = False
-        elif connection.complete:
-            body = connection.take()
-            lines.append(b"Content-Length: %d\r\n" % len(body))
-            return self._send_whole(status, lines, body, keep_alive=keep_alive)
-        else:
-            chunked = request.version >= (1, 1)
-            keep_alive = keep_alive and chunked
-            if chunked:
-                lines.append(b"Transfer-Encoding: chunked\r\n")
+            return lines, False, keep_alive
+        if request.method == "HEAD" or status == HTTPStatus.NOT_MODIFIED:
+            return lines, False, keep_alive
         if connection.complete:
-            return self._send_whole(status, lines, connection.take(), keep_alive=keep_alive)
-        return await self._stream(connection, lines, chunked=chunked, keep_alive=keep_alive)
+            lines.append(b"Content-Length: %d\r\n" % connection.buffered)
+            return lines, False, keep_alive
+        chunked = request.version >= HttpVersion11
+        if chunked:
+            lines.append(b"Transfer-Encoding: chunked\r\n")
+        return lines, chunked, keep_alive and chunked
 
     def _head_bytes(self, status: int, lines: list[bytes], *, keep_alive: bool) -> bytes:
         first = _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
@@ -186,7 +160,7 @@ class Exchange:
             lines.append(b"Connection: close\r\n")
         elif self._request.version < (1, 1):
             lines.append(b"Connection: keep-alive\r\n")
-        return b"%b%b%b\r\n" % (first, b"".join(lines), self._fields)
+        return b"%b%bX-Request-Id: %b\r\n\r\n" % (first, b"".join(lines), self._request_id)
 
     def _send_whole(self, status: int, lines: list[bytes], body: bytes, *, keep_alive: bool) -> SentReply:
         """Write head and body in one piece."""
@@ -226,14 +200,15 @@ class Exchange:
     async def _taken(self) -> None:
         """Wait until the client has taken most of what was written. Raises TimeoutError when it takes nothing."""
         if self._request.protocol.writing_paused:
-            async with asyncio.timeout(self._times.client_seconds):
+            async with asyncio.timeout(self._grant.times.client_seconds):
                 await self._request.writer.drain()
 
     def _watch(self) -> Callable[[], None]:
         """Register the answer with the revocations that must end it; returns what undoes that."""
-        if self._verified is None:
+        verified = self._grant.verified
+        if verified is None:
             return _nothing
-        return self._live.register(self._verified, self._cut)
+        return self._live.register(verified, self._cut)
 
     def _write(self, data: bytes) -> None:
         transport = self._request.transport

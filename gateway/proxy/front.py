@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from time import perf_counter
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ from aiohttp.streams import StreamReader
 from multidict import CIMultiDict
 
 from gateway.errors import GatewayError
-from gateway.observability.access_log import Access, AccessLog
+from gateway.observability.access_log import AccessLog, Where, Who
 from gateway.observability.metrics import Metrics
 from gateway.observability.request_id import RequestIds
 from gateway.policy.challenge import login_url
@@ -27,13 +27,14 @@ from gateway.policy.navigation import is_navigation, redirect_status
 from gateway.policy.target import Target, parse_target
 from gateway.problem import Problem, problem_response
 from gateway.proxy.context import RequestContext
-from gateway.proxy.plan import Plans
+from gateway.proxy.journey import Journey
+from gateway.proxy.plan import Plan, Plans
 from gateway.proxy.portal import Portal
 from gateway.proxy.reply import SentReply
 from gateway.refusal import BAD_VERSION, INTERNAL, Refused, of_error
 
 ErrorPage = Callable[[Problem, str, web.BaseRequest], web.StreamResponse]
-Handler = Callable[[web.BaseRequest, RequestContext], Any]
+Handler = Callable[[web.BaseRequest, RequestContext, Journey], Awaitable[web.StreamResponse]]
 _UNAUTHENTICATED: Final = 401
 _NO_HEADERS: Final[CIMultiDict[str]] = CIMultiDict()
 _VERSIONS: Final = frozenset({(1, 1), (1, 0)})
@@ -86,55 +87,64 @@ class Front:
         started = perf_counter()  # the loop's own clock has milliseconds only
         metrics = self._metrics
         metrics.in_flight += 1
-        context = RequestContext("")
+        context = RequestContext(self._request_ids.new())
         response: web.StreamResponse | None = None
         try:
-            response = await self._answer(request, context)
-            return response
-        finally:
-            metrics.in_flight -= 1
-            status = response.status if response is not None else context.sent_status
-            self._record(request, context, status, _sent_bytes(response), perf_counter() - started)
-
-    async def _answer(self, request: web.BaseRequest, context: RequestContext) -> web.StreamResponse:
-        try:
-            self._read(request, context)
-            if context.target is not None and self._portal.owns(context.target):
-                return _unnamed(await self._portal.handle(request, context))
-            answer: web.StreamResponse = await self._proxy(request, context)
-        except Refused as refused:
-            context.error = refused.problem.code
-            return self._refuse(request, context, refused.problem, close=refused.close)
-        except GatewayError as error:
-            problem = self._problem(error, context)
-            context.error = getattr(error, "reason", problem.code)
-            return self._refuse(request, context, problem, close=False)
+            journey = self._journey(request, context)
+            if journey.portal:
+                response = _unnamed(await self._portal.handle(request, context))
+            else:
+                response = await self._proxy(request, context, journey)
         except (ConnectionError, asyncio.CancelledError):
             raise
-        except Exception:  # whatever it was, it lets nobody in
-            _log.exception("a request failed", extra={"request_id": context.request_id})
-            context.error = INTERNAL.code
-            return self._refuse(request, context, INTERNAL, close=True)
-        else:
-            return answer
+        except Exception as error:  # whatever it was, it lets nobody in
+            response = self._failed(request, context, error)
+        finally:
+            metrics.in_flight -= 1
+            self._record(request, context, response, perf_counter() - started)
+        return response
 
-    def _read(self, request: web.BaseRequest, context: RequestContext) -> None:
-        """Fill in who asks and what for. Raises TargetRejected."""
-        headers = request.headers
-        peer = request.transport.get_extra_info("peername") if request.transport is not None else None
-        context.request_id = self._request_ids.new()
-        client = self._trusted_proxies.client_of(peer[0] if isinstance(peer, tuple) else None, headers)
-        context.client = client
-        scheme = self._scheme
-        host = None
-        if client.trusted:
-            context.request_id = self._request_ids.keep(headers.get("X-Request-Id"))
-            host, scheme = client.host, client.scheme or scheme
+    def _journey(self, request: web.BaseRequest, context: RequestContext) -> Journey:
+        """Find out what is asked for. Raises TargetRejected or Refused."""
         if request.version not in _VERSIONS:
             request._cache["version"] = HttpVersion11  # noqa: SLF001 - aiohttp would answer HTTP/0.9 in kind
             raise Refused(BAD_VERSION, close=True)
-        plan = context.plan = self._plans.of(request)
-        context.target = parse_target(request.method, request.raw_path, host or plan.host, scheme)
+        plan = self._plans.of(request)
+        place = (request.method, request.raw_path, _peer(request))
+        journey = plan.journeys.get(place)
+        if journey is None:
+            journey = self._new_journey(request, context, plan, place)
+        elif journey.client.trusted:
+            context.request_id = self._request_ids.keep(request.headers.get("X-Request-Id"))
+        context.journey = journey
+        return journey
+
+    def _new_journey(
+        self, request: web.BaseRequest, context: RequestContext, plan: Plan, place: tuple[str, str, str | None]
+    ) -> Journey:
+        headers = request.headers
+        context.client = client = self._trusted_proxies.client_of(place[2], headers)
+        host, scheme = plan.host, self._scheme
+        if client.trusted:
+            context.request_id = self._request_ids.keep(headers.get("X-Request-Id"))
+            host, scheme = client.host or host, client.scheme or scheme
+        target = parse_target(place[0], place[1], host, scheme)
+        where = self._access_log.where(Where(client.address, target.method, target.authority, target.path))
+        journey = Journey(plan, client, target, where, portal=self._portal.owns(target))
+        plan.keep(place, journey)
+        return journey
+
+    def _failed(self, request: web.BaseRequest, context: RequestContext, error: Exception) -> web.StreamResponse:
+        if isinstance(error, Refused):
+            context.error = error.problem.code
+            return self._refuse(request, context, error.problem, close=error.close)
+        if isinstance(error, GatewayError):
+            problem = self._problem(error, context)
+            context.error = getattr(error, "reason", problem.code)
+            return self._refuse(request, context, problem, close=False)
+        _log.error("a request failed", exc_info=error, extra={"request_id": context.request_id})
+        context.error = INTERNAL.code
+        return self._refuse(request, context, INTERNAL, close=True)
 
     @staticmethod
     def _problem(error: GatewayError, context: RequestContext) -> Problem:
@@ -153,18 +163,21 @@ class Front:
 
     def malformed(self, request: web.BaseRequest, problem: Problem) -> str:
         """Record a request that could not even be read, and return its id."""
-        context = RequestContext(self._request_ids.new(), error=problem.code)
-        peer = request.transport.get_extra_info("peername") if request.transport is not None else None
-        context.client = self._trusted_proxies.client_of(peer[0] if isinstance(peer, tuple) else None, _NO_HEADERS)
-        self._record(request, context, problem.status, 0, 0.0)
+        context = RequestContext(self._request_ids.new(), error=problem.code, sent_status=problem.status)
+        context.client = self._trusted_proxies.client_of(_peer(request), _NO_HEADERS)
+        self._record(request, context, None, 0.0)
         return context.request_id
 
     def _refusal(self, request: web.BaseRequest, context: RequestContext, problem: Problem) -> web.StreamResponse:
         if not is_navigation(request.method, request.headers):
             return problem_response(problem, context.request_id)
-        if problem.status == _UNAUTHENTICATED and context.target is not None:
-            return self._to_login(request.method, context.target)
-        return self._error_page(problem, context.request_id, request)
+        if problem.status == _UNAUTHENTICATED and context.journey is not None:
+            return self._to_login(request.method, context.journey.target)
+        try:
+            return self._error_page(problem, context.request_id, request)
+        except Exception:  # a page that cannot be drawn must not hide what happened
+            _log.exception("an error page failed", extra={"request_id": context.request_id})
+            return problem_response(problem, context.request_id)
 
     def _to_login(self, method: str, target: Target) -> web.Response:
         # What was to be done with another method cannot be done by coming back; the page it was on can be shown.
@@ -172,33 +185,39 @@ class Front:
         return web.Response(status=redirect_status(method), headers={"Location": location, "Cache-Control": "no-store"})
 
     def _record(
-        self,
-        request: web.BaseRequest,
-        context: RequestContext,
-        status: int,
-        sent: int,
-        seconds: float,
+        self, request: web.BaseRequest, context: RequestContext, response: web.StreamResponse | None, seconds: float
     ) -> None:
-        rule, target, client, decision = context.rule, context.target, context.client, context.decision
-        route = rule.name if rule is not None else ""
+        journey, grant, client = context.journey, context.grant, context.client
+        status = response.status if response is not None else context.sent_status
+        where = (
+            journey.where
+            if journey is not None
+            else self._access_log.where(Where(client.address if client is not None else "", request.method, "", ""))
+        )
+        route = grant.rule.name if grant is not None else context.rule.name if context.rule is not None else ""
         self._metrics.request(route, request.method, status, seconds)
-        self._access_log.write(
-            Access(
-                context.request_id,
-                client.address if client is not None else "",
-                request.method,
-                target.authority if target is not None else "",
-                target.path if target is not None else "",
-                status,
-                sent,
-                seconds,
+        who = grant.who if grant is not None and not context.error else self._who(context, route)
+        self._access_log.write(context.request_id, where, status, _sent_bytes(response), seconds, who)
+
+    def _who(self, context: RequestContext, route: str) -> str:
+        grant = context.grant
+        verified = grant.verified if grant is not None else context.verified
+        decision = grant.decision if grant is not None else context.refused
+        return self._access_log.who(
+            Who(
                 route,
-                context.verified.identity.username if context.verified is not None else "",
+                verified.identity.username if verified is not None else "",
                 decision.reason if decision is not None else "",
-                context.upstream,
+                grant.pool.name if grant is not None else "",
                 context.error,
             )
         )
+
+
+def _peer(request: web.BaseRequest) -> str | None:
+    """Return the address at the connection's other end, None for a unix socket."""
+    peer = request._transport_peername  # noqa: SLF001 - kept by aiohttp; asking the transport builds it anew
+    return peer[0] if isinstance(peer, tuple) else None
 
 
 def _sent_bytes(response: web.StreamResponse | None) -> int:

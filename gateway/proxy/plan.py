@@ -1,16 +1,14 @@
 """What follows from a request's header fields alone, worked out once for each set of fields that is seen.
 
-Clients send the same fields again and again. A plan is looked up by the SHA-256 of every byte of them (names
-and values hold no NUL, so the joined form is unambiguous), and holds only what is a function of these bytes and
-of the compiled rules. Whether a credential is good, and what is decided, is asked for each request.
+Clients send the same fields again and again. A plan is looked up by every byte of them, and holds only what is a
+function of these bytes and of the compiled rules. Whether a credential is good, and what is decided, is asked for
+each request.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from hashlib import sha256
-from itertools import chain
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
@@ -19,17 +17,23 @@ from gateway.policy.rules import Rule
 from gateway.proxy.headers import RequestHeaders
 from gateway.refusal import HEADER_TOO_LARGE, MALFORMED, Refused
 
+if TYPE_CHECKING:
+    from gateway.proxy.journey import Journey
+
 RawHeader = tuple[bytes, bytes]
 
 _KEPT: Final = 2048
 # Larger sets are worked out each time, so that what is kept stays within a few megabytes.
 _KEPT_BYTES: Final = 4096
+_LINE_BYTES: Final = 4  # colon, space, CR, LF
+_KEPT_JOURNEYS: Final = 32
+_KEPT_LINE: Final = 256
 
 
 class Plan:
     """One set of header fields. ``host`` is the one Host field's value, None without one."""
 
-    __slots__ = ("_raw_headers", "content_length", "credential_keys", "framing", "host", "lines", "ours", "upgrade")
+    __slots__ = ("_raw_headers", "chunked", "content_length", "framing", "host", "journeys", "lines", "ours", "upgrade")
 
     def __init__(self, request: web.BaseRequest) -> None:
         """Raises TargetRejected or Refused when fields contradict one another."""
@@ -52,12 +56,21 @@ class Plan:
         else:
             self.framing = b""
         self._raw_headers: Sequence[RawHeader] = request.raw_headers
-        # By rule and host: the cache key of the one credential presented; None when there is not exactly one.
-        self.credential_keys: dict[tuple[int, str], bytes | None] = {}
+        self.chunked = bool(codings)
+        # By method, target and peer.
+        self.journeys: dict[tuple[str, str, str | None], Journey] = {}
         # The fields that carry a token of ours by its looks: never an application's business. None: not looked at yet.
         self.ours: frozenset[str] | None = None
         # By rule and consumed fields: the lines that are forwarded.
         self.lines: dict[tuple[int, frozenset[str]], bytes] = {}
+
+    def keep(self, place: tuple[str, str, str | None], journey: Journey) -> None:
+        """Remember a journey. A query seldom comes twice, and may hold a secret."""
+        if len(place[1]) > _KEPT_LINE or "?" in place[1]:
+            return
+        if len(self.journeys) >= _KEPT_JOURNEYS:
+            self.journeys.clear()
+        self.journeys[place] = journey
 
     def forwarded(self, fields: RequestHeaders, rule: Rule, consumed: frozenset[str]) -> bytes:
         """Return the lines that pass ``rule`` without what was consumed."""
@@ -73,20 +86,20 @@ class Plans:
 
     def __init__(self, max_header_bytes: int) -> None:
         self._max_header_bytes = max_header_bytes
-        self._plans: dict[bytes, Plan] = {}
+        self._plans: dict[Sequence[RawHeader], Plan] = {}
 
     def of(self, request: web.BaseRequest) -> Plan:
         """Return the plan of a request's fields. Raises Refused for too many bytes, TargetRejected for two Hosts."""
-        joined = b"\0".join(chain.from_iterable(request.raw_headers))
-        key = sha256(joined).digest()
-        plan = self._plans.get(key)
+        fields = request.raw_headers
+        plan = self._plans.get(fields)
         if plan is not None:
             return plan
-        if len(joined) > self._max_header_bytes:
+        size = sum(len(name) + len(value) + _LINE_BYTES for name, value in fields)
+        if size > self._max_header_bytes:
             raise Refused(HEADER_TOO_LARGE, close=True)
         plan = Plan(request)
-        if len(joined) <= _KEPT_BYTES:
+        if size <= _KEPT_BYTES:
             if len(self._plans) >= _KEPT:
                 self._plans.clear()
-            self._plans[key] = plan
+            self._plans[fields] = plan
         return plan

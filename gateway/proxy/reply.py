@@ -11,16 +11,17 @@ from aiohttp.abc import AbstractStreamWriter
 class SentReply(web.StreamResponse):
     """Says what was sent, for the access log, and whether the connection stays open."""
 
+    # Plain attributes in place of the base class's properties, which compute what is known here.
+    status = 0
+    keep_alive = False
+    prepared = True
+
     def __init__(self, status: int, *, keep_alive: bool, body_bytes: int) -> None:
         # The base class would make header and cookie collections that nobody reads: a tenth of the whole request.
-        self._status = status
-        self._keep_alive = keep_alive
+        self.status = status
+        self.keep_alive = keep_alive
         self._eof_sent = True
         self.body_bytes = body_bytes
-
-    @property
-    def prepared(self) -> bool:
-        return True
 
     @property
     def body_length(self) -> int:

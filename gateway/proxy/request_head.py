@@ -29,11 +29,21 @@ SignAssertion = Callable[[Identity, str], str]
 
 
 class RequestHead(NamedTuple):
-    """A head as bytes, parted at the Host: None there is the server's own, known once there is a connection to it."""
+    """A head as bytes, parted at the Host (None is the server's own) and at the request's id.
+
+    ``until`` is the end of what is signed in it, in monotonic seconds.
+    """
 
     line: bytes
     host: bytes | None
     fields: bytes
+    last_fields: bytes
+    until: float
+
+    def of(self, authority: bytes, request_id: bytes) -> bytes:
+        """Return the head of one request to the server with this authority."""
+        host = self.host or authority
+        return b"%b%b%b%b%b" % (self.line, host, self.fields, request_id, self.last_fields)
 
 
 class RequestHeads:
@@ -55,10 +65,9 @@ class RequestHeads:
         client: ClientAddress,
         verified: Verified | None,
         *,
-        request_id: str,
         upgrade: bool,
     ) -> RequestHead:
-        """Return the whole head. Raises TargetRejected for fields that have no single reading."""
+        """Return the head of every such request. Raises TargetRejected for fields that have no single reading."""
         consumed = verified.consumed if verified is not None else NOTHING
         if "Authorization" in request.headers or "X-API-Key" in request.headers:
             if plan.ours is None:
@@ -66,37 +75,36 @@ class RequestHeads:
             consumed |= plan.ours
         path = target.raw if rule.rewrite is None else upstream_target(target, rule.rewrite)
         line = b"%b %b HTTP/1.1\r\nHost: " % (target.method.encode(), path.encode())
-        fields = b"\r\n%b%b%bX-Request-Id: %b\r\n%b%b\r\n" % (
+        until, identity = self._identity_block(rule, verified)
+        fields = b"\r\n%b%b%bX-Request-Id: " % (
             plan.lines.get((rule.index, consumed)) or plan.forwarded(self._fields, rule, consumed),
-            self._identity_block(rule, verified),
+            identity,
             self._forwarding.get((client.chain, target.scheme, target.host, target.port))
             or self._forwarding_block(client, target),
-            request_id.encode(),
-            plan.framing,
-            b"Connection: Upgrade\r\nUpgrade: websocket\r\n" if upgrade else b"",
         )
-        return RequestHead(line, target.authority.encode() if rule.preserve_host else None, fields)
+        host = target.authority.encode() if rule.preserve_host else None
+        switch = b"Connection: Upgrade\r\nUpgrade: websocket\r\n" if upgrade else b""
+        return RequestHead(line, host, fields, b"\r\n%b%b\r\n" % (plan.framing, switch), until)
 
-    def _identity_block(self, rule: Rule, verified: Verified | None) -> bytes:
+    def _identity_block(self, rule: Rule, verified: Verified | None) -> tuple[float, bytes]:
         if verified is None:
             block = self._anonymous.get(rule.index)
             if block is None:
                 block = self._anonymous[rule.index] = _lines(identity_headers(None, rule.identity))
-            return block
+            return math.inf, block
         known = verified.headers.get(rule.index)
         if known is not None and (known[0] == math.inf or known[0] > time.monotonic()):
-            return known[1]
+            return known
         return self._new_identity_block(rule, verified)
 
-    def _new_identity_block(self, rule: Rule, verified: Verified) -> bytes:
+    def _new_identity_block(self, rule: Rule, verified: Verified) -> tuple[float, bytes]:
         fields = identity_headers(verified.identity, rule.identity)
         until = math.inf
         if (audience := rule.identity.assertion_audience) is not None:
             fields = [*fields, (ASSERTION_HEADER, self._sign_assertion(verified.identity, audience))]
             until = time.monotonic() + _ASSERTION_KEPT_SECONDS
-        block = _lines(fields)
-        verified.headers[rule.index] = (until, block)
-        return block
+        made = verified.headers[rule.index] = (until, _lines(fields))
+        return made
 
     def _forwarding_block(self, client: ClientAddress, target: Target) -> bytes:
         fields = [

@@ -128,7 +128,6 @@ class UpstreamPool:
             raise UpstreamUnreachable("connect_failed") from error
         if connection.transport is not None:
             tcp_keepalive(connection.transport)  # a tunnel may be silent for hours, or its other end gone
-        connection.idle_seconds = self.idle_seconds
         return connection
 
 

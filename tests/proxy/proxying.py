@@ -361,6 +361,7 @@ async def standing(settings: Settings) -> AsyncIterator[Standing]:
         upstreams=upstreams,
         live=live,
         metrics=metrics,
+        access_log=access_log,
         heads=RequestHeads(RequestHeaders(rules, OWN_COOKIES), lambda who, to: f"signed.{who.username}.{to}", ISSUER),
         response_headers=ResponseHeaders(rules, OWN_COOKIES),
         limits=ProxyLimits(limits.body_bytes, limits.idle_timeout.total_seconds()),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,7 +37,7 @@ FORWARDING = [
     "X-Method-Override",
 ]
 NAMES = sorted({*IDENTITY_HEADERS, *(name.lower() for name in FORWARDING), "x-team"})
-SPELLINGS = {
+SPELLINGS: dict[str, Callable[[str], str]] = {
     "plain": lambda name: name.title(),
     "lower": lambda name: name,
     "upper": lambda name: name.upper(),

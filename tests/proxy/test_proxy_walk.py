@@ -153,7 +153,7 @@ async def test_a_mistake_of_ours_is_a_500_without_a_word_about_it(
     def fail(*_args: object) -> None:
         raise error("the inside")
 
-    monkeypatch.setattr(ProxyHandler, "_known", fail)
+    monkeypatch.setattr(ProxyHandler, "_judge", fail)
     with caplog.at_level(logging.ERROR):
         reply = await front.get()
     assert (reply.status, reply.code) == (500, "internal_error")
