@@ -7,61 +7,29 @@ nothing of it can reach another client.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections import deque
 from typing import Final
 
 import httptools
 
 from gateway.errors import UpstreamError, UpstreamInvalid, UpstreamTimeout, UpstreamUnreachable
+from gateway.proxy.response_head import (
+    MAX_HEAD_BYTES,
+    SWITCHING,
+    RawHeader,
+    check_head,
+    is_framed,
+    is_interim,
+    starts_as_http,
+)
 
-MAX_HEAD_BYTES: Final = 64 * 1024
 # Above this, reading from the upstream stops until the client has taken some.
 _BUFFER_BYTES: Final = 256 * 1024
-_PROTOCOL: Final = b"HTTP/1."
-_REASON: Final = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
-_SWITCHING: Final = 101
 _NEVER: Final = float("inf")
-
-RawHeader = tuple[bytes, bytes]
 
 
 class UpstreamConnection(asyncio.Protocol):
     """Await ``start``, ``check``, then take the body with ``read``."""
-
-    __slots__ = (
-        "_chunks",
-        "_drain_waiter",
-        "_error",
-        "_head_bytes",
-        "_head_waiter",
-        "_is_head_request",
-        "_loop",
-        "_parser",
-        "_prefix",
-        "_read_waiter",
-        "_reading_paused",
-        "_wants_upgrade",
-        "_writing_paused",
-        "authority",
-        "buffered",
-        "complete",
-        "deadline",
-        "headers",
-        "idle_seconds",
-        "keep_alive",
-        "last_used",
-        "reason",
-        "received_bytes",
-        "response_seconds",
-        "resting_place",
-        "reused",
-        "status",
-        "switched",
-        "tail",
-        "transport",
-        "version",
-    )
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, resting_place: deque[UpstreamConnection], authority: bytes
@@ -249,19 +217,16 @@ class UpstreamConnection(asyncio.Protocol):
         self._wake()
 
     def _sniffed(self, data: bytes) -> bytes:
-        """Return data once it is sure that it starts as HTTP/1.x does: llhttp also takes RTSP and ICE."""
+        """Return data once it is sure that it starts as a response does."""
         data = (self._prefix or b"") + data
-        if len(data) < len(_PROTOCOL) and _PROTOCOL.startswith(data):
-            self._prefix = data
-            return b""
-        self._prefix = None
-        if not data.startswith(_PROTOCOL):
+        starts = starts_as_http(data)
+        self._prefix = data if starts is None else None
+        if starts is False:
             self._invalid("malformed_response")
-            return b""
-        return data
+        return data if starts else b""
 
     def eof_received(self) -> bool:
-        if self.status and not self.complete and not self._is_framed():
+        if self.status and not self.complete and not is_framed(self.headers):
             self._finish()
             self.keep_alive = False
             self._wake()
@@ -303,20 +268,12 @@ class UpstreamConnection(asyncio.Protocol):
         if parser is None:
             return
         status: int = parser.get_status_code()
-        if not 100 <= status <= 599 or not _REASON.fullmatch(self.reason):  # noqa: PLR2004 - RFC 9110 section 15
-            raise UpstreamInvalid("malformed_response")
-        if self.received_bytes > MAX_HEAD_BYTES:
-            self._check_size()
-        if status < 200 and status != _SWITCHING:  # noqa: PLR2004 - an interim response: the final one follows
+        if is_interim(status, self.reason, upgrade=self._wants_upgrade):
             self.headers.clear()
             self.reason = b""
             return
-        if status == _SWITCHING and not self._wants_upgrade:
-            raise UpstreamInvalid("unasked_upgrade")
         self.version = parser.get_http_version()
-        if self.version not in {"1.0", "1.1"}:
-            raise UpstreamInvalid("malformed_response")
-        self._check_coding()
+        check_head(self.version, self.headers, self.received_bytes)
         self.status = status
         self.keep_alive = parser.should_keep_alive()
         if self._is_head_request:
@@ -335,26 +292,12 @@ class UpstreamConnection(asyncio.Protocol):
 
     # The rest.
 
-    def _check_size(self) -> None:
-        """Refuse a head that is too large although it arrived in few pieces."""
-        if sum(len(name) + len(value) + 4 for name, value in self.headers) > MAX_HEAD_BYTES:
-            raise UpstreamInvalid("response_head_too_large")
-
-    def _check_coding(self) -> None:
-        """Refuse what cannot be framed anew without loss: any transfer coding but chunked (RFC 9112 section 6.1)."""
-        codings = [value.strip().lower() for name, value in self.headers if name.lower() == b"transfer-encoding"]
-        if codings and (codings != [b"chunked"] or self.version == "1.0"):
-            raise UpstreamInvalid("unknown_transfer_coding")
-
     def _finish(self) -> None:
         self.complete = True
         self.deadline = _NEVER
 
-    def _is_framed(self) -> bool:
-        return any(name.lower() in {b"content-length", b"transfer-encoding"} for name, _ in self.headers)
-
     def _switched(self, tail: bytes) -> None:
-        if self.status != _SWITCHING or not self._wants_upgrade:
+        if self.status != SWITCHING or not self._wants_upgrade:
             self._invalid("unasked_upgrade")
             return
         self.tail = tail
