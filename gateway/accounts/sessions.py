@@ -18,6 +18,7 @@ import asyncpg
 
 from gateway.clock import Clock
 from gateway.config.settings import SessionSettings
+from gateway.errors import LoginRefused
 from gateway.storage.database import Connection, Database, Executor
 from gateway.storage.events import EventFeed, publish
 from gateway.storage.statements import statements
@@ -89,10 +90,15 @@ class Sessions:
         self._feed = feed
 
     async def create(self, login: Login, data: Mapping[str, Any] | None = None) -> tuple[str, Session]:
-        """Begin a session for a new login. Returns the cookie's secret and the session."""
+        """Begin a session for a new login. Returns the cookie's secret and the session.
+
+        Raises LoginRefused when the account has been disabled or deleted meanwhile.
+        """
         now = self._clock.now()
         lifetime = self._settings.remember_for if login.remembered else self._settings.lifetime
         async with self._database.transaction() as connection:
+            if await connection.fetchval(_SQL["lock_active_account"], UUID(login.account_id)) is None:
+                raise LoginRefused("inactive")
             secret, session = await self._insert(connection, login, None, now + lifetime, data)
             limit, kept = self._settings.max_per_user, UUID(session.login_id)
             gone = await connection.fetch(_SQL["trim"], UUID(login.account_id), limit, kept)

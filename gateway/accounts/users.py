@@ -144,23 +144,29 @@ class Users:
         """Say whether there is no user at all."""
         return not await self._database.fetchval(_SQL["any"])
 
-    async def change(self, user_id: str, changes: Changes) -> User:
-        """Apply changes; a right that is taken away is gone when this returns. Raises InvalidInput, NotFound."""
+    async def change(self, user_id: str, changes: Changes, *, keep_an_admin: bool = True) -> User:
+        """Apply changes; a right that is taken away is gone when this returns. Raises InvalidInput, NotFound.
+
+        ``keep_an_admin`` refuses to end the last administrator: for callers that could not make another one.
+        """
         if changes.password is not None:
             require_valid(check_password(changes.password, self._settings.passwords.min_length))
         stored = None if changes.password is None else await self._hasher.hash(changes.password)
         try:
             async with self._database.transaction() as connection:
+                if keep_an_admin and _may_end_an_admin(changes):
+                    await _keep_an_admin(connection, UUID(user_id))
                 user = await self._change(connection, UUID(user_id), changes, stored)
         except UniqueConflict as conflict:
             raise _taken(conflict) from conflict
         await self._caught_up()
         return user
 
-    async def delete(self, user_id: str) -> None:
+    async def delete(self, user_id: str, *, keep_an_admin: bool = True) -> None:
         """Delete an account with everything it holds. Raises NotFound, LastAdministrator."""
         async with self._database.transaction() as connection:
-            await _keep_an_admin(connection, UUID(user_id))
+            if keep_an_admin:
+                await _keep_an_admin(connection, UUID(user_id))
             if not await connection.execute(_SQL["delete"], UUID(user_id)):
                 raise NotFound("no such user")
             await publish(connection, "account", user_id)
@@ -181,8 +187,6 @@ class Users:
         await self._database.execute(_SQL["rehash"], UUID(user_id), old_hash, fresh)
 
     async def _change(self, connection: Connection, user_id: UUID, changes: Changes, stored: str | None) -> User:
-        if changes.is_active is False or (changes.roles is not None and ADMIN not in changes.roles):
-            await _keep_an_admin(connection, user_id)
         row = await connection.fetchrow(_SQL["lock"], user_id)
         if row is None:
             raise NotFound("no such user")
@@ -204,6 +208,10 @@ class Users:
     async def _caught_up(self) -> None:
         if self._feed is not None:
             await self._feed.caught_up()
+
+
+def _may_end_an_admin(changes: Changes) -> bool:
+    return changes.is_active is False or (changes.roles is not None and ADMIN not in changes.roles)
 
 
 async def _keep_an_admin(connection: Connection, user_id: UUID) -> None:

@@ -116,7 +116,7 @@ def delete(context: click.Context, name: str, yes: bool) -> None:
 
     async def work() -> None:
         async with workshop(settings) as accounts:
-            await accounts.users.delete((await named_user(accounts, name)).id)
+            await accounts.users.delete((await named_user(accounts, name)).id, keep_an_admin=False)
 
     run(work())
     click.echo(f"{name} is deleted")
@@ -148,7 +148,8 @@ def set_roles(context: click.Context, name: str, roles: tuple[str, ...]) -> None
 def _change(settings: Settings, name: str, changes: Changes) -> User:
     async def work() -> User:
         async with workshop(settings) as accounts:
-            return await accounts.users.change((await named_user(accounts, name)).id, changes)
+            # Whoever runs this can make another administrator; in the API the last one would be gone for good.
+            return await accounts.users.change((await named_user(accounts, name)).id, changes, keep_an_admin=False)
 
     return run(work())
 

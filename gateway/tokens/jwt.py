@@ -23,7 +23,7 @@ VerifiedClaims = NewType("VerifiedClaims", Mapping[str, Any])
 MAX_TOKEN_BYTES: Final = 8192
 # RFC 8725 section 3.1: asymmetric algorithms only; nothing here ever verifies with a shared secret.
 ALGORITHMS: Final = frozenset({"ES256", "RS256", "EdDSA"})
-_LONGEST_LIFETIME_SECONDS: Final = 400 * 86400
+_LONGEST_LIFETIME_SECONDS: Final = 3651 * 86400  # a day over the longest that can be configured
 _LAST_SECOND: Final = 10**12
 # RFC 7518 section 3.4, RFC 8037 section 3.1; an RSA signature is measured against its key.
 _SIGNATURE_BYTES: Final[Mapping[str, int]] = {"ES256": 64, "EdDSA": 64}

@@ -144,6 +144,8 @@ class SigningKeys:
             await connection.execute(_SQL["lock"])
             if not await connection.execute(_SQL["retire"], kid):
                 raise NotFound(f"no key {kid} that is next or retired; an active key is rotated out first")
+            if not any(row["state"] == "next" for row in await connection.fetch(_SQL["all"])):
+                await self._make(connection)  # a key that was made when it is needed would be news to verifiers
             await publish(connection, "key", kid)
         await self.load()
 

@@ -16,7 +16,7 @@ from uuid import UUID
 import asyncpg
 
 from gateway.clock import Clock
-from gateway.errors import TokenRejected
+from gateway.errors import LoginRefused, TokenRejected
 from gateway.storage.database import Connection, Database, Executor
 from gateway.storage.events import EventFeed, publish
 from gateway.storage.statements import statements
@@ -89,13 +89,18 @@ class RefreshTokens:
         methods: Sequence[str] = ("pwd",),
         scopes: Sequence[str] | None = None,
     ) -> TokenPair:
-        """Begin a family for someone who has just authenticated. The family stands before its first token."""
+        """Begin a family for someone who has just authenticated. The family stands before its first token.
+
+        Raises LoginRefused when the account has been disabled or deleted meanwhile.
+        """
         now = self._clock.now()
         expires_at = now + self._lifetime
         async with self._database.transaction() as connection:
             family_id = await connection.fetchval(
                 _SQL["insert_family"], UUID(account_id), None, scopes, now, list(methods), now, expires_at
             )
+            if family_id is None:
+                raise LoginRefused("inactive")
             family = _Family(str(family_id), account_id, scopes, now, methods, expires_at)
             return await self._issue(connection, family)
 

@@ -1,6 +1,8 @@
 -- name: insert_family
+-- No row for an account that is disabled or gone. Shares its row: who disables it comes before, or ends this family.
 insert into refresh_family (account_id, client_id, scopes, authenticated_at, methods, created_at, expires_at)
-values ($1, $2, $3, $4, $5, $6, $7)
+select id, $2::text, $3::text[], $4::timestamptz, $5::text[], $6::timestamptz, $7::timestamptz
+from account where id = $1 and is_active for share
 returning id;
 
 -- name: insert_token

@@ -11,6 +11,7 @@ import pytest
 from gateway.accounts.sessions import Login, Session, session_cookie_name
 from gateway.accounts.user import User
 from gateway.accounts.users import Changes
+from gateway.errors import LoginRefused
 from tests.accounts.conftest import Office, OfficeWith
 
 PORTAL = "portal.example.com"
@@ -117,6 +118,28 @@ async def test_a_disabled_account_has_no_good_session(office: Office) -> None:
     secret, _ = await sign_in(office, await office.add())
     await office.database.execute("update account set is_active = false")
     assert not await is_good(office, secret)
+
+
+@pytest.mark.parametrize(
+    "ending", ["update account set is_active = false", "delete from account"], ids=["disabled", "deleted"]
+)
+async def test_no_session_begins_for_an_account_that_ends_meanwhile(office: Office, ending: str) -> None:
+    ann = await office.add()
+    async with office.database.transaction() as connection:
+        await connection.execute(ending)
+        login = asyncio.create_task(sign_in(office, ann))
+        await asyncio.sleep(0.1)
+        assert not login.done(), "it waits to see how that ends"
+    with pytest.raises(LoginRefused, match="inactive"):
+        await login
+    assert await office.count("session") == 0
+
+
+async def test_many_logins_at_once_leave_no_more_than_the_limit(office: Office) -> None:
+    ann = await office.add()
+    logins = await asyncio.gather(*(sign_in(office, ann) for _ in range(12)))
+    assert await office.count("session") == 3
+    assert sum([await is_good(office, secret) for secret, _ in logins]) == 3
 
 
 async def test_the_oldest_logins_give_way_and_say_so(office: Office) -> None:

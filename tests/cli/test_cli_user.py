@@ -109,6 +109,18 @@ def test_set_roles_gives_exactly_these(command_line: CommandLine) -> None:
     assert command_line("user", "show", "ann", "--output", "json").json["is_admin"] is False
 
 
+@pytest.mark.parametrize(
+    "arguments", [["disable", "ann"], ["set-roles", "ann", "user"], ["delete", "ann", "--yes"]], ids=" ".join
+)
+def test_an_operator_may_end_the_last_administrator_and_make_another(
+    command_line: CommandLine, arguments: list[str]
+) -> None:
+    command_line.add("ann", "admin")
+    assert command_line("user", *arguments).code == 0
+    assert command_line.add("bea", "admin").code == 0
+    assert sign_in(command_line, "bea").is_admin
+
+
 def test_delete_asks_unless_told_yes(command_line: CommandLine) -> None:
     command_line.add("ann")
     assert command_line("user", "delete", "ann", stdin="n\n").code != 0

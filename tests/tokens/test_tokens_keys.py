@@ -106,6 +106,15 @@ async def test_a_key_that_is_retired_by_hand_verifies_nothing_any_more(mint: Min
     assert (await mint.events("key"))[-1] == first
 
 
+async def test_a_next_key_that_is_retired_has_a_successor_before_it_signs(mint: Mint) -> None:
+    upcoming = kid_in(mint.keys, "next")
+    await mint.keys.retire(upcoming)
+    assert states(mint.keys) == ["active", "next"]
+    assert mint.keys.find(upcoming) is None
+    published = {key["kid"] for key in mint.keys.jwks()["keys"]}
+    assert await mint.keys.rotate() in published
+
+
 @pytest.mark.parametrize("which", ["active", "unknown"])
 async def test_the_active_key_is_rotated_out_before_it_is_retired(mint: Mint, which: str) -> None:
     kid = kid_in(mint.keys, "active") if which == "active" else "unknown"

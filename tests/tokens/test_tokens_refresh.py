@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from gateway.errors import TokenRejected
-from gateway.tokens.refresh import REFRESH_TYPE, TokenPair
+from gateway.errors import LoginRefused, TokenRejected
+from gateway.tokens.refresh import REFRESH_TYPE, RefreshTokens, TokenPair
 from tests.tokens.conftest import ISSUER, Mint
 
 
@@ -96,6 +96,27 @@ async def test_a_disabled_account_gets_nothing_for_its_tokens(mint: Mint) -> Non
     await mint.database.execute("update account set is_active = true")
     # A refused attempt consumes nothing.
     assert await is_good(mint, await mint.refresh.rotate(pair.refresh_token))
+
+
+@pytest.mark.parametrize(
+    "ending", ["update account set is_active = false", "delete from account"], ids=["disabled", "deleted"]
+)
+async def test_no_family_begins_for_an_account_that_ends_meanwhile(mint: Mint, ending: str) -> None:
+    async with mint.database.transaction() as connection:
+        await connection.execute(ending)
+        login = asyncio.create_task(mint.refresh.start_family(mint.ann))
+        await asyncio.sleep(0.1)
+        assert not login.done(), "it waits to see how that ends"
+    with pytest.raises(LoginRefused, match="inactive"):
+        await login
+    assert await mint.database.fetchval("select count(*) from refresh_family") == 0
+
+
+async def test_the_longest_lifetime_that_can_be_configured_works(mint: Mint) -> None:
+    lifetime = timedelta(days=3650)
+    patient = RefreshTokens(mint.database, mint.keys, mint.access, issuer=ISSUER, lifetime=lifetime, clock=mint.clock)
+    pair = await patient.start_family(mint.ann)
+    assert (await patient.rotate(pair.refresh_token)).family_id == pair.family_id
 
 
 @pytest.mark.parametrize("jti", [None, "", "unknown", 1, ["a"], "\ud800"], ids=repr)
