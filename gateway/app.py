@@ -256,7 +256,12 @@ class Gateway:
         gauge = self.metrics.gauge
         gauge("gateway_revocation_lag_seconds", "Age of the last look at revocations.", self.feed.lag_seconds)
         gauge("gateway_revocation_fresh", "1 while cached credentials are trusted.", lambda: float(self.feed.fresh()))
-        gauge("gateway_database_connections", "Open connections.", lambda: float(opened.database.connections[0]))
+        self.metrics.labelled_gauge(
+            "gateway_database_connections",
+            "Connections of the pool.",
+            "state",
+            lambda: dict(zip(("open", "idle"), opened.database.connections, strict=True)),
+        )
 
 
 def request_id_of(request: web.BaseRequest) -> str:

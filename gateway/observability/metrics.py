@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import version
 from typing import Final
 
@@ -57,6 +57,7 @@ class Metrics(Collector):
         self.upstream_durations: defaultdict[str, Histogram] = defaultdict(Histogram)
         self.in_flight = 0
         self._gauges: list[tuple[str, str, Callable[[], float]]] = []
+        self._labelled: list[tuple[str, str, str, Callable[[], Mapping[str, float]]]] = []
         self._registry = CollectorRegistry()
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
@@ -69,6 +70,12 @@ class Metrics(Collector):
     def gauge(self, name: str, documentation: str, read: Callable[[], float]) -> None:
         """Have ``read`` called whenever the metrics are asked for."""
         self._gauges.append((name, documentation, read))
+
+    def labelled_gauge(
+        self, name: str, documentation: str, label: str, read: Callable[[], Mapping[str, float]]
+    ) -> None:
+        """Have ``read`` called for values by label whenever the metrics are asked for."""
+        self._labelled.append((name, documentation, label, read))
 
     def render(self) -> bytes:
         """Return the text exposition format."""
@@ -98,6 +105,11 @@ class Metrics(Collector):
         yield _histograms(name, "Time until the upstream had answered.", "upstream", self.upstream_durations)
         for gauge, documentation, read in self._gauges:
             yield GaugeMetricFamily(gauge, documentation, read())
+        for gauge, documentation, label, values in self._labelled:
+            family = GaugeMetricFamily(gauge, documentation, labels=[label])
+            for value, number in values().items():
+                family.add_metric([value], number)
+            yield family
         build = GaugeMetricFamily("gateway_build_info", "The version that runs.", labels=["version"])
         build.add_metric([version("auth-gateway")], 1)
         yield build

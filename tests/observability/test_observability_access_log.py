@@ -105,6 +105,7 @@ def test_metrics_are_rendered_under_their_names() -> None:
     metrics.authentications["session", "accepted"] += 1
     metrics.upstream_durations["app"].observe(0.004)
     metrics.gauge("gateway_revocation_fresh", "Fresh.", lambda: 1.0)
+    metrics.labelled_gauge("gateway_database_connections", "Open.", "state", lambda: {"open": 2.0, "idle": 1.0})
     text = metrics.render().decode()
     for line in (
         'gateway_http_requests_total{code="200",method="GET",route="app"} 1.0',
@@ -116,6 +117,7 @@ def test_metrics_are_rendered_under_their_names() -> None:
         'gateway_authentications_total{method="session",outcome="accepted"} 1.0',
         'gateway_upstream_request_duration_seconds_count{upstream="app"} 1.0',
         "gateway_revocation_fresh 1.0",
+        'gateway_database_connections{state="idle"} 1.0',
     ):
         assert line in text
     assert "gateway_build_info{version=" in text

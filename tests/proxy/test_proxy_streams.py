@@ -75,6 +75,21 @@ async def test_an_early_answer_arrives_while_the_body_is_still_sent(front: Stand
         assert (reply.status, reply.body, reply.one("connection")) == (413, b"big", "close")
 
 
+async def test_a_connection_whose_request_was_not_sent_whole_is_not_used_again(
+    front: Standing, upstream: Upstream
+) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await upstream.receive(reader)
+        writer.write(OK)
+        await reader.read()
+
+    upstream.serve = serve
+    early = await front.ask(request("POST /", "Content-Length: 1000", body=b"x"))
+    assert (early.status, early.one("connection")) == (200, "close")
+    assert (await front.get()).status == 200
+    assert upstream.connections == 2
+
+
 async def test_an_upstream_that_closes_instead_of_reading_is_502(front: Standing, upstream: Upstream) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await upstream.receive(reader)

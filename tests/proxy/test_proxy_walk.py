@@ -134,6 +134,25 @@ async def test_a_credential_is_verified_once_and_anew_after_its_revocation(front
     assert (await front.get()).status == 401
 
 
+async def test_what_is_kept_of_a_request_does_not_outlive_its_verification(front: Standing, upstream: Upstream) -> None:
+    async with connected(front.port) as client:
+
+        async def ask() -> int:
+            client.send(request("GET /staff/x"))
+            return (await client.reply()).status
+
+        assert [await ask(), await ask()] == [200, 200]
+        front.people.known["ann-token"] = ("ann-renamed", ("staff",))
+        front.revoke("ann")
+        assert await ask() == 200
+        assert upstream.last.all("x-forwarded-user") == ["ann-renamed"]
+        assert upstream.last.all("x-forwarded-groups") == ["staff"]
+        front.people.known["ann-token"] = ("ann", ("user",))
+        front.revoke("ann-renamed")
+        assert [await ask(), await ask()] == [403, 403]
+        assert len(upstream.requests) == 3
+
+
 async def test_a_database_that_does_not_answer_lets_nobody_in(front: Standing, upstream: Upstream) -> None:
     front.people.down = True
     reply = await front.get()

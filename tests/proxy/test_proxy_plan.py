@@ -1,0 +1,50 @@
+"""What is kept between requests: exact, and bounded whatever clients send."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import make_mocked_request
+from multidict import CIMultiDict
+
+from gateway.proxy.plan import Plans
+from gateway.refusal import Refused
+
+
+def asked(*fields: tuple[str, str]) -> Any:
+    return make_mocked_request("GET", "/", headers=CIMultiDict([("Host", "app.test"), *fields]))
+
+
+def test_the_same_fields_have_one_plan_and_any_other_byte_another() -> None:
+    plans = Plans(32768)
+    plan = plans.of(asked(("A", "1"), ("B", "2")))
+    assert plans.of(asked(("A", "1"), ("B", "2"))) is plan
+    for other in ((("A", "1"),), (("B", "2"), ("A", "1")), (("a", "1"), ("B", "2")), (("A", "1B"), ("", "2"))):
+        assert plans.of(asked(*other)) is not plan
+
+
+def test_what_is_kept_is_bounded() -> None:
+    plans = Plans(32768)
+    for number in range(5000):
+        plans.of(asked(("A", str(number))))
+    assert len(plans._plans) <= 2048
+    large = asked(("A", "x" * 5000))
+    assert plans.of(large) is not plans.of(large)
+
+
+def test_journeys_are_bounded_and_those_with_a_query_not_kept() -> None:
+    plan = Plans(32768).of(asked())
+    journey: Any = object()
+    for number in range(100):
+        plan.keep(("GET", f"/{number}", "192.0.2.1"), journey)
+    assert len(plan.journeys) <= 32
+    plan.journeys.clear()
+    plan.keep(("GET", "/?code=secret", None), journey)
+    plan.keep(("GET", "/" + "x" * 300, None), journey)
+    assert plan.journeys == {}
+
+
+def test_too_many_bytes_are_refused() -> None:
+    with pytest.raises(Refused):
+        Plans(100).of(asked(("A", "x" * 100)))
