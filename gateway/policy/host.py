@@ -13,9 +13,11 @@ _MAX_NAME: Final = 253  # RFC 1035 section 2.3.4, as text
 _CACHE_SIZE: Final = 1024
 
 # Percent-encoding (RFC 3986 allows it in a reg-name) is refused: resolvers and upstreams differ on it.
+# No possessive group around what can backtrack: before 3.11.5 Python takes too much with it (gh-106052), here the
+# trailing dot. Labels hold no dot, so there is nothing to backtrack into.
 _AUTHORITY: Final = re.compile(
     r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]{2,45})\]"
-    r"|(?P<name>[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*+)\.?)"
+    r"|(?P<name>[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*)\.?)"
     r"(?P<port>:.*)?",
     re.DOTALL,
 )
