@@ -169,7 +169,7 @@ class UpstreamConnection(asyncio.Protocol):
     @property
     def died_unanswered(self) -> bool:
         """Whether it broke before the first byte of a response: an idle connection that the upstream had closed."""
-        return self._error is not None and self.received_bytes == 0
+        return isinstance(self._error, UpstreamUnreachable) and self.received_bytes == 0
 
     def hand_over(self) -> tuple[asyncio.Transport, bytes]:
         """Give away the transport of a connection that was switched, and the bytes behind the 101."""

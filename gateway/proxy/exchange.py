@@ -78,12 +78,15 @@ class Exchange:
                 return await switch(self._request, connection, self._pool, self._filter, self._watch)
             lines, chunked, keep_alive = self._head_lines(connection)
             if connection.complete:
-                return self._send_whole(connection.status, lines, connection.take(), keep_alive=keep_alive)
+                return await self._send_whole(connection.status, lines, connection.take(), keep_alive=keep_alive)
             return await self._stream(connection, lines, chunked=chunked, keep_alive=keep_alive)
         finally:
+            # Released before anything is awaited: a second cancellation must not leave the connection behind.
             if self._pumping is not None:
-                await self._settle(self._pumping)
+                self._end_pump(self._pumping)
             self._release()
+            if self._pumping is not None:
+                await asyncio.gather(self._pumping, return_exceptions=True)
 
     async def _send(self) -> UpstreamConnection:
         """Return a connection on which the request was sent and the response's head has arrived."""
@@ -162,11 +165,21 @@ class Exchange:
             lines.append(b"Connection: keep-alive\r\n")
         return b"%b%bX-Request-Id: %b\r\n\r\n" % (first, b"".join(lines), self._request_id)
 
-    def _send_whole(self, status: int, lines: list[bytes], body: bytes, *, keep_alive: bool) -> SentReply:
-        """Write head and body in one piece."""
+    async def _send_whole(self, status: int, lines: list[bytes], body: bytes, *, keep_alive: bool) -> SentReply:
+        """Write head and body in one piece.
+
+        Waits where the client takes nothing: it may have sent a thousand more requests, whose answers would pile up.
+        """
         transport = self._request.transport
         if transport is not None:
             transport.write(self._head_bytes(status, lines, keep_alive=keep_alive) + body)
+            if self._request.protocol.writing_paused:
+                self.sent_status = status
+                try:
+                    await self._taken()
+                except TimeoutError:
+                    self._cut()
+                    keep_alive = False
         return SentReply(status, keep_alive=keep_alive, body_bytes=len(body))
 
     async def _stream(
@@ -220,13 +233,12 @@ class Exchange:
         if self._request.transport is not None:
             self._request.transport.abort()
 
-    async def _settle(self, pump: asyncio.Task[None]) -> None:
+    def _end_pump(self, pump: asyncio.Task[None]) -> None:
         """End the pump. A connection whose request was not sent whole cannot carry another."""
-        if not pump.done():
-            pump.cancel()
-        await asyncio.wait({pump})
-        if (pump.cancelled() or pump.exception() is not None) and self._connection is not None:
+        whole = pump.done() and not pump.cancelled() and pump.exception() is None
+        if not whole and self._connection is not None:
             self._connection.keep_alive = False
+        pump.cancel()
 
     def _release(self) -> None:
         if self._connection is not None:

@@ -17,7 +17,7 @@ from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
 from multidict import CIMultiDict
 
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, TargetRejected
 from gateway.observability.access_log import AccessLog, Where, Who
 from gateway.observability.metrics import Metrics
 from gateway.observability.request_id import RequestIds
@@ -31,7 +31,7 @@ from gateway.proxy.journey import Journey
 from gateway.proxy.plan import Plan, Plans
 from gateway.proxy.portal import Portal
 from gateway.proxy.reply import SentReply
-from gateway.refusal import BAD_VERSION, INTERNAL, Refused, of_error
+from gateway.refusal import BAD_VERSION, FORBIDDEN, INTERNAL, Refused, of_error
 
 ErrorPage = Callable[[Problem, str, web.BaseRequest], web.StreamResponse]
 Handler = Callable[[web.BaseRequest, RequestContext, Journey], Awaitable[web.StreamResponse]]
@@ -139,15 +139,16 @@ class Front:
             context.error = error.problem.code
             return self._refuse(request, context, error.problem, close=error.close)
         if isinstance(error, GatewayError):
-            problem = self._problem(error, context)
+            problem = self._problem(request, error, context)
             context.error = getattr(error, "reason", problem.code)
             return self._refuse(request, context, problem, close=False)
         _log.error("a request failed", exc_info=error, extra={"request_id": context.request_id})
         context.error = INTERNAL.code
         return self._refuse(request, context, INTERNAL, close=True)
 
-    @staticmethod
-    def _problem(error: GatewayError, context: RequestContext) -> Problem:
+    def _problem(self, request: web.BaseRequest, error: GatewayError, context: RequestContext) -> Problem:
+        if isinstance(error, TargetRejected) and self._portal.decides(request.raw_path):
+            return FORBIDDEN  # nginx would make a 500 of a 400
         kinds = context.rule.credentials if context.rule is not None else None
         return of_error(error) if kinds is None else of_error(error, kinds)
 

@@ -160,6 +160,8 @@ class ProxyHandler:
 
     def _exchange(self, request: web.BaseRequest, context: RequestContext, journey: Journey, grant: Grant) -> Exchange:
         body = None
+        if grant.upgrade and request.version < HttpVersion11:  # the grant may be another version's
+            raise Refused(BAD_UPGRADE, close=True)
         if journey.plan.framing:
             body = self._body(request, journey.plan, grant.rule)
             if grant.upgrade and body is not None:

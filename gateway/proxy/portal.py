@@ -11,6 +11,7 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
 
+from gateway.policy.host import parse_host
 from gateway.policy.target import Target
 from gateway.problem import Problem
 from gateway.proxy.context import RequestContext
@@ -18,6 +19,7 @@ from gateway.refusal import BODY_TOO_LARGE, Refused
 
 # On every host, whatever its routes say.
 RESERVED: Final = "/.gateway"
+_DECISIONS: Final = RESERVED + "/authz/"
 # Under this key a request carries what the front has read about it.
 CONTEXT: Final = web.RequestKey("context", RequestContext)
 
@@ -37,7 +39,8 @@ class Portal:
 
     def __init__(self, application: web.Application, host: str, aliases: frozenset[str]) -> None:
         self._application = application
-        self._host = host
+        # A URL's host name is without the brackets that an IPv6 address has in a target.
+        self._host = parse_host(f"[{host.strip('[]')}]") if ":" in host else host
         self._aliases = aliases
         self._exact, self._below = _paths(application)
 
@@ -56,6 +59,11 @@ class Portal:
             return target.path in self._aliases
         path = target.decoded_path
         return path in self._aliases or self._registered(path)
+
+    def decides(self, raw_path: str) -> bool:
+        """Tell whether a request line names an endpoint where other proxies ask for a decision, on any host."""
+        path = raw_path.partition("?")[0]
+        return path in self._aliases or path.startswith(_DECISIONS)
 
     def _registered(self, path: str) -> bool:
         return path in self._exact or path.startswith(self._below)

@@ -280,6 +280,21 @@ async def test_what_may_not_be_repeated_is_sent_once(
     assert len(upstream.requests) == 2
 
 
+async def test_a_request_that_timed_out_on_a_kept_connection_is_not_sent_again(
+    stand: Stand, upstream: Upstream
+) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await upstream.receive(reader)
+        writer.write(OK)
+        await upstream.receive(reader)
+        await reader.read()
+
+    upstream.serve = serve
+    front = await stand(response="300ms")
+    assert [(await front.get()).status for _ in range(2)] == [200, 504]
+    assert len(upstream.requests) == 2
+
+
 async def test_a_fresh_connection_that_dies_is_not_tried_again(front: Standing, upstream: Upstream) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await upstream.receive(reader)
