@@ -33,7 +33,7 @@ UNAVAILABLE: Final = Problem(
     headers={"Retry-After": _RETRY_SECONDS},
 )
 INTERNAL: Final = Problem(500, "internal_error", "The gateway made a mistake; the request was not let through.")
-FORBIDDEN: Final = Problem(403, "forbidden", "You are signed in, but this is not open to you.")
+FORBIDDEN: Final = Problem(403, "forbidden", "This is not open to you.")
 NO_ROUTE: Final = Problem(404, "no_route", "Nothing is served at this address.")
 BAD_GATEWAY: Final = Problem(502, "bad_gateway", "The application behind the gateway did not give a usable answer.")
 GATEWAY_TIMEOUT: Final = Problem(504, "gateway_timeout", "The application behind the gateway did not answer in time.")
