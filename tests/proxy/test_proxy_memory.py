@@ -38,7 +38,7 @@ async def _upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
     head = (await reader.readuntil(b"\r\n\r\n")).lower()
     if head.startswith(b"get"):
         framing = b"Transfer-Encoding: chunked" if b"/chunked" in head else b"Content-Length: %d" % GIBIBYTE
-        writer.write(b"HTTP/1.1 200 OK\r\n" + framing + b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n" + framing + b"\r\n\r\n")
         piece = b"%x\r\n%b\r\n" % (len(PIECE), PIECE) if b"/chunked" in head else PIECE
         for _ in range((QUARTER if b"/chunked" in head else GIBIBYTE) // len(PIECE)):
             writer.write(piece)
@@ -50,7 +50,8 @@ async def _upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
             data = await reader.read(1 << 18)
             received += len(data)
             tail = (tail + data)[-5:]
-        writer.write(OK)
+        # It closes, and says so: a POST is not sent again when a kept connection turns out to be dead.
+        writer.write(OK.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
     await writer.drain()
     writer.close()
 
