@@ -128,32 +128,32 @@ async def test_a_client_works_with_its_calendar(calendars: Running) -> None:
     found = await ann("PROPFIND", "/", PROPFIND, Depth="0", Content_Type="application/xml")
     assert (found.status, principal(found)) == (207, "/ann/")
 
-    assert (await ann("MKCALENDAR", "/ann/work/", MKCALENDAR, Content_Type="application/xml")).status == 201
-    stored = await ann("PUT", "/ann/work/meeting-1.ics", MEETING, Content_Type="text/calendar; charset=utf-8")
+    assert (await ann("MKCALENDAR", "/ann/plans/", MKCALENDAR, Content_Type="application/xml")).status == 201
+    stored = await ann("PUT", "/ann/plans/meeting-1.ics", MEETING, Content_Type="text/calendar; charset=utf-8")
     assert stored.status == 201
     etag = stored.headers["ETag"]
-    twice = await ann("PUT", "/ann/work/meeting-1.ics", MEETING, Content_Type="text/calendar", If_None_Match="*")
+    twice = await ann("PUT", "/ann/plans/meeting-1.ics", MEETING, Content_Type="text/calendar", If_None_Match="*")
     assert twice.status == 412
 
-    report = await ann("REPORT", "/ann/work/", REPORT, Depth="1", Content_Type="application/xml")
+    report = await ann("REPORT", "/ann/plans/", REPORT, Depth="1", Content_Type="application/xml")
     assert report.status == 207
     (data,) = ET.fromstring(report.text).findall(f".//{CALDAV}calendar-data")
     assert "SUMMARY:Planning & état" in str(data.text)
 
-    read = await ann("GET", "/ann/work/meeting-1.ics")
+    read = await ann("GET", "/ann/plans/meeting-1.ics")
     assert (read.status, read.headers["ETag"]) == (200, etag)
     assert "UID:meeting-1" in read.text
 
     moved = await ann(
         "MOVE",
-        "/ann/work/meeting-1.ics",
-        Destination=f"http://{HOST}:{calendars.port}/ann/work/renamed.ics",
+        "/ann/plans/meeting-1.ics",
+        Destination=f"http://{HOST}:{calendars.port}/ann/plans/renamed.ics",
     )
     assert moved.status == 201
-    assert (await ann("GET", "/ann/work/meeting-1.ics")).status == 404
-    assert (await ann("DELETE", "/ann/work/renamed.ics")).status == 200
-    assert (await ann("DELETE", "/ann/work/")).status == 200
-    assert (await ann("PROPFIND", "/ann/work/", PROPFIND, Depth="0")).status == 404
+    assert (await ann("GET", "/ann/plans/meeting-1.ics")).status == 404
+    assert (await ann("DELETE", "/ann/plans/renamed.ics")).status == 200
+    assert (await ann("DELETE", "/ann/plans/")).status == 200
+    assert (await ann("PROPFIND", "/ann/plans/", PROPFIND, Depth="0")).status == 404
 
 
 async def test_a_clients_own_header_does_not_make_it_somebody_else(calendars: Running) -> None:
