@@ -37,6 +37,7 @@ from gateway.observability.logs import wants_json
 from gateway.observability.metrics import Metrics
 from gateway.observability.request_id import RequestIds
 from gateway.policy.client import TrustedProxies
+from gateway.proxy.admission import Admission
 from gateway.proxy.front import Front
 from gateway.proxy.handler import ProxyHandler, ProxyLimits
 from gateway.proxy.headers import RequestHeaders, ResponseHeaders
@@ -200,16 +201,22 @@ class Gateway:
         cookies = Cookies.named(secure=settings.server.secure)
         own_cookies = [cookies.session.name, cookies.form.name, cookies.nonce.name]
         fields = RequestHeaders(self.rules, own_cookies)
-        proxy = ProxyHandler(
+        idle_seconds = settings.server.limits.idle_timeout.total_seconds()
+        admission = Admission(
             rules=self.rules,
             resolver=self.resolver,
             upstreams=self.upstreams,
-            live=self.live,
             metrics=self.metrics,
             access_log=self.access_log,
             heads=RequestHeads(fields, accounts.access_tokens.assertion, settings.issuer),
+            client_seconds=idle_seconds,
+        )
+        proxy = ProxyHandler(
+            admission=admission,
+            live=self.live,
+            metrics=self.metrics,
             response_headers=ResponseHeaders(self.rules, own_cookies),
-            limits=ProxyLimits(settings.server.limits.body_bytes, settings.server.limits.idle_timeout.total_seconds()),
+            limits=ProxyLimits(settings.server.limits.body_bytes, idle_seconds),
         )
         return Front(
             portal=Portal(self._application(), settings.server.public_host, frozenset({ALIAS})),

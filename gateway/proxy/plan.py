@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from gateway.errors import TargetRejected
 from gateway.policy.rules import Rule
 from gateway.proxy.headers import RequestHeaders
+from gateway.proxy.recent import Recent
 from gateway.refusal import HEADER_TOO_LARGE, MALFORMED, Refused
 
 if TYPE_CHECKING:
@@ -22,7 +24,8 @@ if TYPE_CHECKING:
 
 RawHeader = tuple[bytes, bytes]
 
-_KEPT: Final = 2048
+# In each generation.
+_KEPT: Final = 1024
 # Larger sets are worked out each time, so that what is kept stays within a few megabytes.
 _KEPT_BYTES: Final = 4096
 _LINE_BYTES: Final = 4  # colon, space, CR, LF
@@ -33,11 +36,23 @@ _KEPT_LINE: Final = 256
 class Plan:
     """One set of header fields. ``host`` is the one Host field's value, None without one."""
 
-    __slots__ = ("_raw_headers", "chunked", "content_length", "framing", "host", "journeys", "lines", "ours", "upgrade")
+    __slots__ = (
+        "_raw_headers",
+        "chunked",
+        "content_length",
+        "framing",
+        "headers",
+        "host",
+        "journeys",
+        "lines",
+        "ours",
+        "upgrade",
+    )
 
     def __init__(self, request: web.BaseRequest) -> None:
         """Raises TargetRejected or Refused when fields contradict one another."""
-        headers = request.headers
+        headers: CIMultiDict[str] | CIMultiDictProxy[str] = request.headers
+        self.headers = headers
         hosts = headers.getall("Host", ())
         if len(hosts) > 1:
             raise TargetRejected("duplicate_host")
@@ -82,11 +97,11 @@ class Plan:
 
 
 class Plans:
-    """The plans that were needed lately. Bounded by emptying: who fills it costs the others one reading each."""
+    """The plans that were needed lately."""
 
     def __init__(self, max_header_bytes: int) -> None:
         self._max_header_bytes = max_header_bytes
-        self._plans: dict[Sequence[RawHeader], Plan] = {}
+        self._plans: Recent[Sequence[RawHeader], Plan] = Recent(_KEPT)
 
     def of(self, request: web.BaseRequest) -> Plan:
         """Return the plan of a request's fields. Raises Refused for too many bytes, TargetRejected for two Hosts."""
@@ -99,7 +114,5 @@ class Plans:
             raise Refused(HEADER_TOO_LARGE, close=True)
         plan = Plan(request)
         if size <= _KEPT_BYTES:
-            if len(self._plans) >= _KEPT:
-                self._plans.clear()
-            self._plans[fields] = plan
+            self._plans.put(fields, plan)
         return plan

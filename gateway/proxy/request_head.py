@@ -7,8 +7,6 @@ import time
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from aiohttp import web
-
 from gateway.identity.identity import Identity
 from gateway.identity.presented import is_ours
 from gateway.identity.verified import Verified
@@ -58,7 +56,6 @@ class RequestHeads:
 
     def build(
         self,
-        request: web.BaseRequest,
         plan: Plan,
         rule: Rule,
         target: Target,
@@ -69,9 +66,10 @@ class RequestHeads:
     ) -> RequestHead:
         """Return the head of every such request. Raises TargetRejected for fields that have no single reading."""
         consumed = verified.consumed if verified is not None else NOTHING
-        if "Authorization" in request.headers or "X-API-Key" in request.headers:
+        headers = plan.headers
+        if "Authorization" in headers or "X-API-Key" in headers:
             if plan.ours is None:
-                plan.ours = is_ours(request.headers, self._issuer)
+                plan.ours = is_ours(headers, self._issuer)
             consumed |= plan.ours
         path = target.raw if rule.rewrite is None else upstream_target(target, rule.rewrite)
         line = b"%b %b HTTP/1.1\r\nHost: " % (target.method.encode(), path.encode())

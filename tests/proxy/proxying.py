@@ -33,6 +33,7 @@ from gateway.observability.metrics import Metrics
 from gateway.observability.request_id import RequestIds
 from gateway.policy.client import TrustedProxies
 from gateway.problem import Problem
+from gateway.proxy.admission import Admission
 from gateway.proxy.front import Front
 from gateway.proxy.handler import ProxyHandler, ProxyLimits
 from gateway.proxy.headers import RequestHeaders, ResponseHeaders
@@ -355,16 +356,22 @@ async def standing(settings: Settings) -> AsyncIterator[Standing]:
     upstreams = Upstreams(settings)
     access_log = AccessLog(as_json=True, stream=written)
     limits = settings.server.limits
-    proxy = ProxyHandler(
+    idle_seconds = limits.idle_timeout.total_seconds()
+    admission = Admission(
         rules=rules,
         resolver=resolver,
         upstreams=upstreams,
-        live=live,
         metrics=metrics,
         access_log=access_log,
         heads=RequestHeads(RequestHeaders(rules, OWN_COOKIES), lambda who, to: f"signed.{who.username}.{to}", ISSUER),
+        client_seconds=idle_seconds,
+    )
+    proxy = ProxyHandler(
+        admission=admission,
+        live=live,
+        metrics=metrics,
         response_headers=ResponseHeaders(rules, OWN_COOKIES),
-        limits=ProxyLimits(limits.body_bytes, limits.idle_timeout.total_seconds()),
+        limits=ProxyLimits(limits.body_bytes, idle_seconds),
     )
     front = Front(
         portal=Portal(_portal(), "portal.test", frozenset({"/oauth2/auth"})),

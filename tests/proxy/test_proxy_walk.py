@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from gateway.proxy.handler import ProxyHandler
+from gateway.proxy.admission import Admission
 from tests.proxy.conftest import Stand
 from tests.proxy.proxying import Standing, Upstream, connected, request
 
@@ -172,7 +172,7 @@ async def test_a_mistake_of_ours_is_a_500_without_a_word_about_it(
     def fail(*_args: object) -> None:
         raise error("the inside")
 
-    monkeypatch.setattr(ProxyHandler, "_judge", fail)
+    monkeypatch.setattr(Admission, "grant", fail)
     with caplog.at_level(logging.ERROR):
         reply = await front.get()
     assert (reply.status, reply.code) == (500, "internal_error")

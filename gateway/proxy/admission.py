@@ -1,0 +1,126 @@
+"""Whether a request may pass, and as what: route, credential, decision, and what is prepared for its upstream.
+
+The plain path and the fast lane both ask here, so that they cannot differ.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gateway.identity.identity import CredentialKind
+from gateway.identity.resolver import Resolver
+from gateway.identity.verified import Verified
+from gateway.observability.access_log import AccessLog, Who
+from gateway.observability.metrics import Metrics
+from gateway.policy.decision import Decision, Outcome, decide
+from gateway.policy.origin import same_origin
+from gateway.policy.rules import Access, Rule, RuleTable
+from gateway.proxy.journey import Grant, Journey
+from gateway.proxy.request_head import RequestHeads
+from gateway.proxy.times import Times
+from gateway.proxy.upstream import UpstreamPool, Upstreams
+from gateway.refusal import BAD_ORIGIN, BAD_UPGRADE, Refused
+
+_ALLOW: Final = Outcome.ALLOW
+
+
+class Admission:
+    """Decides on journeys. ``client_seconds`` is how long a client may take nothing of an answer."""
+
+    def __init__(
+        self,
+        *,
+        rules: RuleTable,
+        resolver: Resolver,
+        upstreams: Upstreams,
+        metrics: Metrics,
+        access_log: AccessLog,
+        heads: RequestHeads,
+        client_seconds: float,
+    ) -> None:
+        self._rules = rules
+        self._resolver = resolver
+        self._upstreams = upstreams
+        self._metrics = metrics
+        self._access_log = access_log
+        self._heads = heads
+        self._client_seconds = client_seconds
+
+    def route(self, journey: Journey) -> None:
+        """Find the rule, and what tells whose the request is. Raises what ``Resolver.key_of`` raises."""
+        target, headers = journey.target, journey.plan.headers
+        rule = journey.rule = self._rules.find(target, headers)
+        if rule is not None and rule.access is not Access.PUBLIC and rule.access is not Access.DENY:
+            journey.asks = True
+            journey.key = self._resolver.key_of(headers, rule.credentials, target.host)
+        journey.routed = True
+
+    def known(self, journey: Journey) -> Verified | None:
+        """Return who asks, if that is known without asking the database; None says nothing."""
+        return self._resolver.known(journey.key) if journey.key is not None else None
+
+    async def resolve(self, journey: Journey) -> Verified | None:
+        """Return who asks, None without a credential. Raises what ``Resolver.resolve`` raises."""
+        kinds = journey.rule.credentials if journey.rule is not None else frozenset()
+        return await self._resolver.resolve(journey.plan.headers, kinds, journey.target.host)
+
+    def judge(self, journey: Journey, verified: Verified | None) -> Decision:
+        """Decide. Pure: the same question has the same answer."""
+        return decide(journey.rule, verified.identity if verified is not None else None, journey.client.ip)
+
+    def grant(self, journey: Journey, verified: Verified | None) -> Grant | Decision:
+        """Return what an allowed request is sent with, else the decision against it.
+
+        What was granted to this very verification before is used again. Raises Refused for an upgrade that may not
+        pass, TargetRejected for fields that have no single reading.
+        """
+        grant = journey.grant
+        if grant is not None and grant.holds_for(verified):
+            return grant
+        decision = self.judge(journey, verified)
+        rule = journey.rule
+        if rule is None or decision.outcome is not _ALLOW:
+            return decision
+        grant = journey.grant = self._new_grant(journey, rule, decision, verified)
+        return grant
+
+    def _new_grant(self, journey: Journey, rule: Rule, decision: Decision, verified: Verified | None) -> Grant:
+        plan = journey.plan
+        upgrade = plan.upgrade and _wants_websocket(journey, rule, verified)
+        pool = self._upstreams[rule.upstream]
+        head = self._heads.build(plan, rule, journey.target, journey.client, verified, upgrade=upgrade)
+        user = verified.identity.username if verified is not None else ""
+        return Grant(
+            verified,
+            decision,
+            rule,
+            head,
+            pool,
+            self._times(rule, pool),
+            self._metrics.upstream_durations[pool.name],
+            self._access_log.who(Who(rule.name, user, decision.reason, pool.name)),
+            (rule.name, "allow", decision.reason),
+            upgrade,
+        )
+
+    def _times(self, rule: Rule, pool: UpstreamPool) -> Times:
+        return Times(
+            rule.response_timeout_seconds or pool.response_seconds,
+            rule.idle_timeout_seconds or pool.idle_seconds,
+            self._client_seconds,
+        )
+
+
+def _wants_websocket(journey: Journey, rule: Rule, verified: Verified | None) -> bool:
+    """Tell whether this is a WebSocket handshake that may pass. Raises Refused for any other upgrade."""
+    headers, target = journey.plan.headers, journey.target
+    connection = {token.strip().lower() for value in headers.getall("Connection", ()) for token in value.split(",")}
+    upgrades = [value.strip().lower() for value in headers.getall("Upgrade")]
+    if "upgrade" not in connection:
+        return False
+    if upgrades != ["websocket"] or target.method != "GET" or not rule.websocket:
+        raise Refused(BAD_UPGRADE, close=True)
+    # A browser sends cookies with a WebSocket that any page opens: only Origin tells which page it was.
+    if verified is not None and verified.kind is CredentialKind.SESSION and not same_origin(headers, target):
+        raise Refused(BAD_ORIGIN, close=True)
+    return True
