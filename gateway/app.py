@@ -38,12 +38,15 @@ from gateway.observability.metrics import Metrics
 from gateway.observability.request_id import RequestIds
 from gateway.policy.client import TrustedProxies
 from gateway.proxy.admission import Admission
+from gateway.proxy.fast_lane import FastLane
 from gateway.proxy.front import Front
 from gateway.proxy.handler import ProxyHandler, ProxyLimits
 from gateway.proxy.headers import RequestHeaders, ResponseHeaders
+from gateway.proxy.journeys import Journeys
 from gateway.proxy.portal import CONTEXT, Portal
 from gateway.proxy.request_head import RequestHeads
 from gateway.proxy.server import GatewayServer
+from gateway.proxy.trip import Book
 from gateway.proxy.upstream import Upstreams
 from gateway.storage.connect import OpenDatabase
 from gateway.storage.events import EventFeed
@@ -164,6 +167,7 @@ class Gateway:
             request_factory=self.front.make_request,
             limits=self.settings.server.limits,
             malformed=self.front.malformed,
+            lane=self.lane,
         )
 
     @property
@@ -211,18 +215,30 @@ class Gateway:
             heads=RequestHeads(fields, accounts.access_tokens.assertion, settings.issuer),
             client_seconds=idle_seconds,
         )
+        response_headers = ResponseHeaders(self.rules, own_cookies)
         proxy = ProxyHandler(
             admission=admission,
             live=self.live,
             metrics=self.metrics,
-            response_headers=ResponseHeaders(self.rules, own_cookies),
+            response_headers=response_headers,
             limits=ProxyLimits(settings.server.limits.body_bytes, idle_seconds),
         )
+        portal = Portal(self._application(), settings.server.public_host, frozenset({ALIAS}))
+        scheme = "https" if settings.server.secure else "http"
+        journeys = Journeys(portal, self.trusted_proxies, scheme, self.access_log)
+        self.lane = FastLane(
+            journeys=journeys,
+            admission=admission,
+            book=Book(self.metrics, self.access_log, response_headers),
+            request_ids=self.request_ids,
+            max_header_bytes=settings.server.limits.header_bytes,
+        )
         return Front(
-            portal=Portal(self._application(), settings.server.public_host, frozenset({ALIAS})),
+            portal=portal,
             proxy=proxy,
+            journeys=journeys,
+            lane=self.lane,
             trusted_proxies=self.trusted_proxies,
-            scheme="https" if settings.server.secure else "http",
             portal_url=self.portal_url,
             access_log=self.access_log,
             metrics=self.metrics,

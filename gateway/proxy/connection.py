@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import Final
+from typing import Final, Protocol
 
 import httptools
 
@@ -22,10 +22,18 @@ from gateway.proxy.response_head import (
     is_interim,
     starts_as_http,
 )
+from gateway.proxy.times import Times
 
 # Above this, reading from the upstream stops until the client has taken some.
 _BUFFER_BYTES: Final = 256 * 1024
 _NEVER: Final = float("inf")
+
+
+class Traveller(Protocol):
+    """Who waits for an answer without a future."""
+
+    def arrived(self) -> None:
+        """Look at what has arrived."""
 
 
 class UpstreamConnection(asyncio.Protocol):
@@ -47,6 +55,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._error: UpstreamError | None = None
         self._drain_waiter: asyncio.Future[None] | None = None
         self._writing_paused = False
+        # Told in place of a future, when something has arrived or never will.
+        self.traveller: Traveller | None = None
         self._reset()
 
     def _reset(self) -> None:
@@ -72,28 +82,39 @@ class UpstreamConnection(asyncio.Protocol):
 
     # What the handler calls.
 
-    def start(
-        self, data: bytes, *, head_request: bool, upgrade: bool, response_seconds: float, idle_seconds: float
-    ) -> asyncio.Future[None]:
+    def start(self, data: bytes, times: Times, *, head_request: bool, upgrade: bool) -> asyncio.Future[None]:
         """Send a request's head, with as much of its body as ``data`` holds.
 
         The future is done when the response's head has arrived, or never will: ``check`` tells.
         """
+        self._begin(data, times, head_request=head_request, upgrade=upgrade)
+        return self.answered()
+
+    def send(self, data: bytes, times: Times, *, head_request: bool, traveller: Traveller) -> None:
+        """Send a request without a body, and tell ``traveller`` once when something has arrived, or never will."""
+        self.traveller = traveller
+        self._begin(data, times, head_request=head_request, upgrade=False)
+
+    def answered(self) -> asyncio.Future[None]:
+        """Return a future that is done when the response's head has arrived, or never will."""
+        waiter = self._loop.create_future()
+        if self.status or self._error is not None or self.transport is None:
+            waiter.set_result(None)
+        else:
+            self._head_waiter = waiter
+        return waiter
+
+    def _begin(self, data: bytes, times: Times, *, head_request: bool, upgrade: bool) -> None:
         if self.status:
             self._reset()
-        loop = self._loop
         self._parser = httptools.HttpResponseParser(self)
         self._is_head_request = head_request
         self._wants_upgrade = upgrade
-        self.response_seconds = response_seconds
-        self.idle_seconds = idle_seconds
-        self.deadline = loop.time() + response_seconds
-        waiter = self._head_waiter = loop.create_future()
+        self.response_seconds = times.response_seconds
+        self.idle_seconds = times.idle_seconds
+        self.deadline = self._loop.time() + times.response_seconds
         if self.transport is not None:
             self.transport.write(data)
-        else:
-            waiter.set_result(None)
-        return waiter
 
     def check(self) -> None:
         """Raise UpstreamError unless a response's head has arrived and the exchange is whole so far."""
@@ -317,6 +338,11 @@ class UpstreamConnection(asyncio.Protocol):
         self.fail(UpstreamInvalid(reason))
 
     def _wake(self) -> None:
+        traveller = self.traveller
+        if traveller is not None:
+            self.traveller = None
+            traveller.arrived()
+            return
         waiter = self._head_waiter
         if waiter is not None:
             self._head_waiter = None

@@ -16,13 +16,11 @@ from gateway.proxy.connection import UpstreamConnection
 from gateway.proxy.headers import ResponseHeaders
 from gateway.proxy.journey import Grant
 from gateway.proxy.reply import SentReply
+from gateway.proxy.reply_head import add_length, head_bytes
 from gateway.proxy.tunnel import switch
 
 # RFC 9110 section 9.2.2
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
-_STATUS_LINES: Final = {
-    status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode()) for status in HTTPStatus
-}
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -51,7 +49,9 @@ class Exchange:
         request_id: bytes,
         body: RequestBody | None,
         live: LiveConnections,
+        begun: UpstreamConnection | None = None,
     ) -> None:
+        """``begun`` is a connection on which the request was sent already."""
         self._request = request
         self._grant = grant
         self._pool = grant.pool
@@ -59,7 +59,7 @@ class Exchange:
         self._request_id = request_id
         self._body = body
         self._live = live
-        self._connection: UpstreamConnection | None = None
+        self._connection = begun
         self._pumping: asyncio.Task[None] | None = None
         self.sent_status = 0
         self.switched = False
@@ -91,16 +91,15 @@ class Exchange:
     async def _send(self) -> UpstreamConnection:
         """Return a connection on which the request was sent and the response's head has arrived."""
         method, pool, grant, body = self._request.method, self._pool, self._grant, self._body
-        resting = None if grant.upgrade else pool.resting()
+        begun = self._connection
+        resting = None if grant.upgrade or begun is not None else pool.resting()
         while True:
-            connection = self._connection = resting or await pool.connect()
-            answered = connection.start(
-                grant.head.of(connection.authority, self._request_id),
-                head_request=method == "HEAD",
-                upgrade=grant.upgrade,
-                response_seconds=grant.times.response_seconds,
-                idle_seconds=grant.times.idle_seconds,
-            )
+            if begun is not None:
+                connection, answered = begun, begun.answered()
+            else:
+                connection = self._connection = resting or await pool.connect()
+                head = grant.head.of(connection.authority, self._request_id)
+                answered = connection.start(head, grant.times, head_request=method == "HEAD", upgrade=grant.upgrade)
             try:
                 if body is not None:
                     self._pumping = asyncio.create_task(self._pump(connection, body))
@@ -114,7 +113,7 @@ class Exchange:
                 if not (repeatable and connection.reused and connection.died_unanswered):
                     raise
                 self._release()
-                resting = None
+                begun = resting = None
             else:
                 return connection
 
@@ -140,30 +139,20 @@ class Exchange:
         """Return the response's fields, framed anew; whether its body is chunked; whether the client is kept."""
         request = self._request
         lines, length = self._filter.filtered(connection.headers)
-        status = connection.status
         keep_alive = bool(request.keep_alive) and (self._pumping is None or self._pumping.done())
-        if status == HTTPStatus.NO_CONTENT:
-            return lines, False, keep_alive  # RFC 9110 section 8.6: no Content-Length there
-        if length is not None:
-            lines.append(b"Content-Length: %b\r\n" % length)
-            return lines, False, keep_alive
-        if request.method == "HEAD" or status == HTTPStatus.NOT_MODIFIED:
-            return lines, False, keep_alive
-        if connection.complete:
-            lines.append(b"Content-Length: %d\r\n" % connection.buffered)
-            return lines, False, keep_alive
-        chunked = request.version >= HttpVersion11
+        whole_bytes = connection.buffered if connection.complete else None
+        endless = add_length(
+            lines, connection.status, length, head_request=request.method == "HEAD", whole_bytes=whole_bytes
+        )
+        chunked = endless and request.version >= HttpVersion11
         if chunked:
             lines.append(b"Transfer-Encoding: chunked\r\n")
-        return lines, chunked, keep_alive and chunked
-
-    def _head_bytes(self, status: int, lines: list[bytes], *, keep_alive: bool) -> bytes:
-        first = _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
+        keep_alive = keep_alive and chunked == endless
         if not keep_alive:
             lines.append(b"Connection: close\r\n")
-        elif self._request.version < (1, 1):
+        elif request.version < HttpVersion11:
             lines.append(b"Connection: keep-alive\r\n")
-        return b"%b%bX-Request-Id: %b\r\n\r\n" % (first, b"".join(lines), self._request_id)
+        return lines, chunked, keep_alive
 
     async def _send_whole(self, status: int, lines: list[bytes], body: bytes, *, keep_alive: bool) -> SentReply:
         """Write head and body in one piece.
@@ -172,7 +161,7 @@ class Exchange:
         """
         transport = self._request.transport
         if transport is not None:
-            transport.write(self._head_bytes(status, lines, keep_alive=keep_alive) + body)
+            transport.write(head_bytes(status, lines, self._request_id) + body)
             if self._request.protocol.writing_paused:
                 self.sent_status = status
                 try:
@@ -187,7 +176,7 @@ class Exchange:
     ) -> SentReply:
         """Write the head, then the body as it comes, no faster than the client takes it."""
         unregister = self._watch()
-        pending = self._head_bytes(connection.status, lines, keep_alive=keep_alive)
+        pending = head_bytes(connection.status, lines, self._request_id)
         self.sent_status = connection.status
         sent = 0
         try:

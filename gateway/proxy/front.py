@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from time import perf_counter
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from aiohttp import HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
@@ -24,17 +24,20 @@ from gateway.observability.request_id import RequestIds
 from gateway.policy.challenge import login_url
 from gateway.policy.client import TrustedProxies
 from gateway.policy.navigation import is_navigation, redirect_status
-from gateway.policy.target import Target, parse_target
+from gateway.policy.target import Target
 from gateway.problem import Problem, problem_response
 from gateway.proxy.context import RequestContext
+from gateway.proxy.fast_lane import FastLane
+from gateway.proxy.handler import ProxyHandler
 from gateway.proxy.journey import Journey
-from gateway.proxy.plan import Plan, Plans
+from gateway.proxy.journeys import Journeys
+from gateway.proxy.plan import Plans
 from gateway.proxy.portal import Portal
 from gateway.proxy.reply import SentReply
+from gateway.proxy.server import ClientConnection
 from gateway.refusal import BAD_VERSION, FORBIDDEN, INTERNAL, Refused, of_error
 
 ErrorPage = Callable[[Problem, str, web.BaseRequest], web.StreamResponse]
-Handler = Callable[[web.BaseRequest, RequestContext, Journey], Awaitable[web.StreamResponse]]
 _UNAUTHENTICATED: Final = 401
 _NO_HEADERS: Final[CIMultiDict[str]] = CIMultiDict()
 _VERSIONS: Final = frozenset({(1, 1), (1, 0)})
@@ -48,9 +51,10 @@ class Front:
         self,
         *,
         portal: Portal,
-        proxy: Handler,
+        proxy: ProxyHandler,
+        journeys: Journeys,
+        lane: FastLane,
         trusted_proxies: TrustedProxies,
-        scheme: str,
         portal_url: str,
         access_log: AccessLog,
         metrics: Metrics,
@@ -61,7 +65,8 @@ class Front:
         self._portal = portal
         self._proxy = proxy
         self._trusted_proxies = trusted_proxies
-        self._scheme = scheme
+        self._journeys = journeys
+        self._lane = lane
         self._portal_url = portal_url
         self._access_log = access_log
         self._metrics = metrics
@@ -87,9 +92,14 @@ class Front:
         started = perf_counter()  # the loop's own clock has milliseconds only
         metrics = self._metrics
         metrics.in_flight += 1
-        context = RequestContext(self._request_ids.new())
+        begun = _connection(request).take_begun(request._message)  # noqa: SLF001 - which bytes it was read from hangs on it
+        context = RequestContext(self._request_ids.new() if begun is None else begun.request_id)
         response: web.StreamResponse | None = None
         try:
+            if begun is not None:
+                started = begun.started
+                response = await self._proxy.go_on(request, context, begun)
+                return response
             journey = self._journey(request, context)
             if journey.portal:
                 response = _unnamed(await self._portal.handle(request, context))
@@ -110,28 +120,20 @@ class Front:
             request._cache["version"] = HttpVersion11  # noqa: SLF001 - aiohttp would answer HTTP/0.9 in kind
             raise Refused(BAD_VERSION, close=True)
         plan = self._plans.of(request)
-        place = (request.method, request.raw_path, _peer(request))
+        connection = _connection(request)
+        block = connection.take_block(request._message)  # noqa: SLF001 - which bytes it was read from hangs on it
+        if block:
+            self._lane.learn(block, plan, request)
+        place = (request.method, request.raw_path, connection.peer_address)
         journey = plan.journeys.get(place)
         if journey is None:
-            journey = self._new_journey(request, context, plan, place)
+            context.client = client = self._journeys.client_of(plan, place[2])
+            if client.trusted:
+                context.request_id = self._request_ids.keep(request.headers.get("X-Request-Id"))
+            journey = self._journeys.new(plan, place, client)
         elif journey.client.trusted:
             context.request_id = self._request_ids.keep(request.headers.get("X-Request-Id"))
         context.journey = journey
-        return journey
-
-    def _new_journey(
-        self, request: web.BaseRequest, context: RequestContext, plan: Plan, place: tuple[str, str, str | None]
-    ) -> Journey:
-        headers = request.headers
-        context.client = client = self._trusted_proxies.client_of(place[2], headers)
-        host, scheme = plan.host, self._scheme
-        if client.trusted:
-            context.request_id = self._request_ids.keep(headers.get("X-Request-Id"))
-            host, scheme = client.host or host, client.scheme or scheme
-        target = parse_target(place[0], place[1], host, scheme)
-        where = self._access_log.where(Where(client.address, target.method, target.authority, target.path))
-        journey = Journey(plan, client, target, where, portal=self._portal.owns(target))
-        plan.keep(place, journey)
         return journey
 
     def _failed(self, request: web.BaseRequest, context: RequestContext, error: Exception) -> web.StreamResponse:
@@ -165,7 +167,7 @@ class Front:
     def malformed(self, request: web.BaseRequest, problem: Problem) -> str:
         """Record a request that could not even be read, and return its id."""
         context = RequestContext(self._request_ids.new(), error=problem.code, sent_status=problem.status)
-        context.client = self._trusted_proxies.client_of(_peer(request), _NO_HEADERS)
+        context.client = self._trusted_proxies.client_of(_connection(request).peer_address, _NO_HEADERS)
         self._record(request, context, None, 0.0)
         return context.request_id
 
@@ -215,10 +217,8 @@ class Front:
         )
 
 
-def _peer(request: web.BaseRequest) -> str | None:
-    """Return the address at the connection's other end, None for a unix socket."""
-    peer = request._transport_peername  # noqa: SLF001 - kept by aiohttp; asking the transport builds it anew
-    return peer[0] if isinstance(peer, tuple) else None
+def _connection(request: web.BaseRequest) -> ClientConnection:
+    return cast(ClientConnection, request.protocol)
 
 
 def _sent_bytes(response: web.StreamResponse | None) -> int:

@@ -20,6 +20,7 @@ from gateway.proxy.exchange import Exchange
 from gateway.proxy.headers import ResponseHeaders
 from gateway.proxy.journey import Grant, Journey
 from gateway.proxy.plan import Plan
+from gateway.proxy.trip import Trip
 from gateway.refusal import BAD_UPGRADE, BODY_TOO_LARGE, BODY_TOO_SLOW, MALFORMED, Refused, of_decision
 
 
@@ -53,7 +54,18 @@ class ProxyHandler:
         """Answer one request. Raises Refused with what the client is told, or a GatewayError that says why not."""
         grant = context.grant = await self._admitted(context, journey)
         self._metrics.decisions[grant.counted] += 1
-        exchange = self._exchange(request, context, journey, grant)
+        return await self._carried(self._exchange(request, context, journey, grant), context, grant)
+
+    async def go_on(self, request: web.BaseRequest, context: RequestContext, begun: Trip) -> web.StreamResponse:
+        """Answer a request that was sent upstream already."""
+        context.journey = begun.journey
+        grant = context.grant = begun.grant
+        request_id = begun.request_id.encode()
+        exchange = Exchange(request, grant, self._response_headers, request_id, None, self._live, begun.connection)
+        return await self._carried(exchange, context, grant)
+
+    @staticmethod
+    async def _carried(exchange: Exchange, context: RequestContext, grant: Grant) -> web.StreamResponse:
         started = perf_counter()
         try:
             return await exchange.run()

@@ -40,6 +40,7 @@ class Plan:
         "_raw_headers",
         "chunked",
         "content_length",
+        "fast",
         "framing",
         "headers",
         "host",
@@ -74,6 +75,8 @@ class Plan:
         self.chunked = bool(codings)
         # By method, target and peer.
         self.journeys: dict[tuple[str, str, str | None], Journey] = {}
+        # By the request line's bytes and peer, for the fast lane.
+        self.fast: dict[tuple[bytes, str | None], Journey] = {}
         # The fields that carry a token of ours by its looks: never an application's business. None: not looked at yet.
         self.ours: frozenset[str] | None = None
         # By rule and consumed fields: the lines that are forwarded.
@@ -86,6 +89,14 @@ class Plan:
         if len(self.journeys) >= _KEPT_JOURNEYS:
             self.journeys.clear()
         self.journeys[place] = journey
+
+    def keep_fast(self, line: bytes, peer: str | None, journey: Journey) -> None:
+        """Remember a journey by its request line. A query seldom comes twice, and may hold a secret."""
+        if len(line) > _KEPT_LINE or b"?" in line:
+            return
+        if len(self.fast) >= _KEPT_JOURNEYS:
+            self.fast.clear()
+        self.fast[line, peer] = journey
 
     def forwarded(self, fields: RequestHeaders, rule: Rule, consumed: frozenset[str]) -> bytes:
         """Return the lines that pass ``rule`` without what was consumed."""

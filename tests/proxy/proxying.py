@@ -34,12 +34,15 @@ from gateway.observability.request_id import RequestIds
 from gateway.policy.client import TrustedProxies
 from gateway.problem import Problem
 from gateway.proxy.admission import Admission
+from gateway.proxy.fast_lane import FastLane
 from gateway.proxy.front import Front
 from gateway.proxy.handler import ProxyHandler, ProxyLimits
 from gateway.proxy.headers import RequestHeaders, ResponseHeaders
+from gateway.proxy.journeys import Journeys
 from gateway.proxy.portal import Portal
 from gateway.proxy.request_head import RequestHeads
 from gateway.proxy.server import GatewayServer
+from gateway.proxy.trip import Book
 from gateway.proxy.upstream import Upstreams
 
 ISSUER = "http://portal.test"
@@ -347,8 +350,8 @@ def _portal() -> web.Application:
 
 
 @asynccontextmanager
-async def standing(settings: Settings) -> AsyncIterator[Standing]:
-    """Serve a front with these settings."""
+async def standing(settings: Settings, *, fast: bool = True) -> AsyncIterator[Standing]:
+    """Serve a front with these settings; without ``fast`` every request takes the plain path."""
     rules, people, metrics, ledger = compile_rules(settings), People(), Metrics(), RevocationLedger()
     clock, written = SystemClock(), io.StringIO()
     cache, live = CredentialCache(clock, ledger), LiveConnections(ledger)
@@ -366,26 +369,44 @@ async def standing(settings: Settings) -> AsyncIterator[Standing]:
         heads=RequestHeads(RequestHeaders(rules, OWN_COOKIES), lambda who, to: f"signed.{who.username}.{to}", ISSUER),
         client_seconds=idle_seconds,
     )
+    response_headers = ResponseHeaders(rules, OWN_COOKIES)
     proxy = ProxyHandler(
         admission=admission,
         live=live,
         metrics=metrics,
-        response_headers=ResponseHeaders(rules, OWN_COOKIES),
+        response_headers=response_headers,
         limits=ProxyLimits(limits.body_bytes, idle_seconds),
     )
+    portal = Portal(_portal(), "portal.test", frozenset({"/oauth2/auth"}))
+    trusted_proxies = TrustedProxies(settings.server.trusted_proxies)
+    journeys, request_ids = Journeys(portal, trusted_proxies, "http", access_log), RequestIds()
+    lane = FastLane(
+        journeys=journeys,
+        admission=admission,
+        book=Book(metrics, access_log, response_headers),
+        request_ids=request_ids,
+        max_header_bytes=limits.header_bytes,
+    )
     front = Front(
-        portal=Portal(_portal(), "portal.test", frozenset({"/oauth2/auth"})),
+        portal=portal,
         proxy=proxy,
-        trusted_proxies=TrustedProxies(settings.server.trusted_proxies),
-        scheme="http",
+        journeys=journeys,
+        lane=lane,
+        trusted_proxies=trusted_proxies,
         portal_url="http://portal.test",
         access_log=access_log,
         metrics=metrics,
-        request_ids=RequestIds(),
+        request_ids=request_ids,
         error_page=_page,
         max_header_bytes=limits.header_bytes,
     )
-    server = GatewayServer(front, request_factory=front.make_request, limits=limits, malformed=front.malformed)
+    server = GatewayServer(
+        front,
+        request_factory=front.make_request,
+        limits=limits,
+        malformed=front.malformed,
+        lane=lane if fast else None,
+    )
     runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=0.1)
     await runner.setup()
     upstreams.start()

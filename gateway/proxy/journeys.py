@@ -1,0 +1,38 @@
+"""What a request is for, read from its line, its fields and its peer."""
+
+from __future__ import annotations
+
+from gateway.observability.access_log import AccessLog, Where
+from gateway.policy.client import ClientAddress, TrustedProxies
+from gateway.policy.target import parse_target
+from gateway.proxy.journey import Journey
+from gateway.proxy.plan import Plan
+from gateway.proxy.portal import Portal
+
+# Method, raw target, and the connection's peer: None for a unix socket.
+Place = tuple[str, str, str | None]
+
+
+class Journeys:
+    """Makes journeys. ``scheme`` is what clients use unless a trusted proxy says otherwise."""
+
+    def __init__(self, portal: Portal, trusted_proxies: TrustedProxies, scheme: str, access_log: AccessLog) -> None:
+        self._portal = portal
+        self._trusted_proxies = trusted_proxies
+        self._scheme = scheme
+        self._access_log = access_log
+
+    def client_of(self, plan: Plan, peer: str | None) -> ClientAddress:
+        """Tell who the client is. Raises what ``TrustedProxies.client_of`` raises."""
+        return self._trusted_proxies.client_of(peer, plan.headers)
+
+    def new(self, plan: Plan, place: Place, client: ClientAddress) -> Journey:
+        """Return the journey, remembered where it may come again. Raises TargetRejected."""
+        host, scheme = plan.host, self._scheme
+        if client.trusted:
+            host, scheme = client.host or host, client.scheme or scheme
+        target = parse_target(place[0], place[1], host, scheme)
+        where = self._access_log.where(Where(client.address, target.method, target.authority, target.path))
+        journey = Journey(plan, client, target, where, portal=self._portal.owns(target))
+        plan.keep(place, journey)
+        return journey

@@ -1,0 +1,117 @@
+"""One request on the fast lane, from the bytes that left for the upstream to the bytes that reached the client."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import Final, Protocol
+
+from gateway.observability.access_log import AccessLog
+from gateway.observability.metrics import Metrics
+from gateway.proxy.connection import UpstreamConnection
+from gateway.proxy.headers import ResponseHeaders
+from gateway.proxy.journey import Grant, Journey
+from gateway.proxy.reply_head import add_length, head_bytes
+
+# What is larger is written piece by piece, as the client takes it.
+_LARGEST_WHOLE: Final = 64 * 1024
+_CLIENT_LEFT: Final = 499
+
+
+class ClientSide(Protocol):
+    """The client's connection, as a trip sees it."""
+
+    @property
+    def peer_address(self) -> str | None:
+        """The address at the other end, None for a unix socket."""
+
+    def answered(self, data: bytes, client_seconds: float) -> None:
+        """Write a whole answer; the connection waits for the next request. The time is for taking it."""
+
+    def go_plain(self, trip: Trip, data: bytes) -> None:
+        """Read the request again, in the plain path, which takes over the exchange."""
+
+
+class Book:
+    """Where it is written down how requests ended."""
+
+    __slots__ = ("access_log", "metrics", "response_headers")
+
+    def __init__(self, metrics: Metrics, access_log: AccessLog, response_headers: ResponseHeaders) -> None:
+        self.metrics = metrics
+        self.access_log = access_log
+        self.response_headers = response_headers
+
+
+class Trip:
+    """A request that is with its upstream. It ends once: answered, handed over, or abandoned."""
+
+    __slots__ = ("_book", "_client", "_data", "connection", "grant", "journey", "request_id", "started")
+
+    def __init__(
+        self,
+        book: Book,
+        client: ClientSide,
+        data: bytes,
+        journey: Journey,
+        grant: Grant,
+        request_id: str,
+        connection: UpstreamConnection,
+        started: float,
+    ) -> None:
+        self._book = book
+        self._client = client
+        self._data = data
+        self.journey = journey
+        self.grant = grant
+        self.request_id = request_id
+        self.connection = connection
+        self.started = started
+
+    def depart(self) -> None:
+        """Send the request."""
+        grant, connection = self.grant, self.connection
+        metrics = self._book.metrics
+        metrics.in_flight += 1
+        metrics.decisions[grant.counted] += 1
+        connection.send(
+            grant.head.of(connection.authority, self.request_id.encode()),
+            grant.times,
+            head_request=self.journey.target.method == "HEAD",
+            traveller=self,
+        )
+
+    def arrived(self) -> None:
+        """Answer, when what the upstream sent is the whole of it; called when something has arrived, or never will."""
+        connection = self.connection
+        if not connection.complete or connection.buffered > _LARGEST_WHOLE:
+            self.hand_over()
+            return
+        grant, journey, book = self.grant, self.journey, self._book
+        status, body = connection.status, connection.take()
+        lines, length = book.response_headers.filtered(connection.headers)
+        method = journey.target.method
+        add_length(lines, status, length, head_request=method == "HEAD", whole_bytes=len(body))
+        head = head_bytes(status, lines, self.request_id.encode())
+        grant.pool.release(connection)
+        self._client.answered(head + body, grant.times.client_seconds)
+        self._record(status, len(body))
+
+    def hand_over(self) -> None:
+        """Let the plain path go on from here."""
+        self.connection.traveller = None
+        self._book.metrics.in_flight -= 1
+        self._client.go_plain(self, self._data)
+
+    def abandon(self) -> None:
+        """End without an answer: the client has gone. An exchange that is not whole ends its connection, too."""
+        self.connection.traveller = None
+        self.grant.pool.release(self.connection)
+        self._record(_CLIENT_LEFT, 0)
+
+    def _record(self, status: int, body_bytes: int) -> None:
+        grant, journey, book = self.grant, self.journey, self._book
+        seconds = perf_counter() - self.started
+        book.metrics.in_flight -= 1
+        book.metrics.request(grant.rule.name, journey.target.method, status, seconds)
+        grant.durations.observe(seconds)
+        book.access_log.write(self.request_id, journey.where, status, body_bytes, seconds, grant.who)
