@@ -20,6 +20,8 @@ from gateway.identity.presented import Headers, Presented, Presenter
 from gateway.identity.verified import Verified
 from gateway.storage.events import EventFeed
 
+# In place of a key where nothing is presented.
+NOBODY: Final = b""
 # How often a verification is begun again because its ground moved meanwhile; after that the answer is 503.
 _ATTEMPTS: Final = 5
 
@@ -46,11 +48,13 @@ class Resolver:
         self._clock = clock
 
     def key_of(self, headers: Headers, kinds: frozenset[CredentialKind], host: str) -> bytes | None:
-        """Return the cache key of the one credential that is presented; None when there is not exactly one.
+        """Return the cache key of the one credential that is presented: None for several, ``NOBODY`` for none.
 
         A function of its arguments alone. Raises what ``Presenter.present`` raises.
         """
         presented = self.presenter.present(headers, kinds)
+        if not presented:
+            return NOBODY
         return cache_key(presented[0], host) if len(presented) == 1 else None
 
     def known(self, key: bytes) -> Verified | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from gateway.identity.identity import CredentialKind
-from gateway.identity.resolver import Resolver
+from gateway.identity.resolver import NOBODY, Resolver
 from gateway.identity.verified import Verified
 from gateway.observability.access_log import AccessLog, Who
 from gateway.observability.metrics import Metrics
@@ -51,8 +51,8 @@ class Admission:
         target, headers = journey.target, journey.plan.headers
         rule = journey.rule = self._rules.find(target, headers)
         if rule is not None and rule.access is not Access.PUBLIC and rule.access is not Access.DENY:
-            journey.asks = True
             journey.key = self._resolver.key_of(headers, rule.credentials, target.host)
+            journey.asks = journey.key != NOBODY
         journey.routed = True
 
     def known(self, journey: Journey) -> Verified | None:

@@ -23,6 +23,7 @@ from gateway.proxy.response_head import (
     starts_as_http,
 )
 from gateway.proxy.times import Times
+from gateway.proxy.whole_response import WholeResponse, read_whole
 
 # Above this, reading from the upstream stops until the client has taken some.
 _BUFFER_BYTES: Final = 256 * 1024
@@ -61,6 +62,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _reset(self) -> None:
         self._parser: httptools.HttpResponseParser | None = None
+        self._expecting = False
         self._head_waiter: asyncio.Future[None] | None = None
         self._read_waiter: asyncio.Future[None] | None = None
         self._chunks: deque[bytes] = deque()
@@ -107,7 +109,7 @@ class UpstreamConnection(asyncio.Protocol):
     def _begin(self, data: bytes, times: Times, *, head_request: bool, upgrade: bool) -> None:
         if self.status:
             self._reset()
-        self._parser = httptools.HttpResponseParser(self)
+        self._expecting = True
         self._is_head_request = head_request
         self._wants_upgrade = upgrade
         self.response_seconds = times.response_seconds
@@ -173,6 +175,7 @@ class UpstreamConnection(asyncio.Protocol):
     def rest(self) -> None:
         """Wait for the next exchange: until then the upstream has nothing to say."""
         self._parser = None
+        self._expecting = False
         self.reused = True
         self.last_used = self._loop.time()
         self.resting_place.append(self)
@@ -185,7 +188,7 @@ class UpstreamConnection(asyncio.Protocol):
     @property
     def reusable(self) -> bool:
         """Whether the exchange on it has ended cleanly."""
-        return self.complete and self.keep_alive and self.usable
+        return self.complete and self.keep_alive and not self._reading_paused and self.usable
 
     @property
     def died_unanswered(self) -> bool:
@@ -206,16 +209,24 @@ class UpstreamConnection(asyncio.Protocol):
         self.transport = transport  # type: ignore[assignment]
 
     def data_received(self, data: bytes) -> None:
-        if self._parser is None:
+        if not self._expecting:
             self.fail(UpstreamInvalid("unexpected_bytes"))  # an idle connection has nothing to say
             return
+        if self.traveller is not None and not self.received_bytes and not self._is_head_request:
+            whole = read_whole(data)
+            if whole is not None:
+                self._take_whole(whole, len(data))
+                return
         self.received_bytes += len(data)
         if self._prefix is not None and not (data := self._sniffed(data)):
             return
         if self.status == 0:
             self._head_bytes += len(data)
+        parser = self._parser
+        if parser is None:
+            parser = self._parser = httptools.HttpResponseParser(self)
         try:
-            self._parser.feed_data(data)
+            parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             self._switched(data[upgrade.args[0] :])
         except httptools.HttpParserError as error:
@@ -224,17 +235,28 @@ class UpstreamConnection(asyncio.Protocol):
         else:
             self._after_data()
 
+    def _take_whole(self, whole: WholeResponse, received_bytes: int) -> None:
+        self.received_bytes = received_bytes
+        self.version = "1.1"
+        self.status, self.headers, body = whole
+        self._chunks.append(body)
+        self.buffered = len(body)
+        self.keep_alive = True
+        self._finish()
+        self._wake()
+
     def _after_data(self) -> None:
         if self.status == 0:
             if self._head_bytes > MAX_HEAD_BYTES:
                 self._invalid("response_head_too_large")
             return
-        if self.buffered > _BUFFER_BYTES and not self._reading_paused and self.transport is not None:
-            self._reading_paused = True
-            self.transport.pause_reading()
-            self.deadline = _NEVER  # it is the client that keeps us waiting
-        elif not self.complete:
-            self.deadline = self._loop.time() + self.idle_seconds
+        if not self.complete:
+            if self.buffered > _BUFFER_BYTES and not self._reading_paused and self.transport is not None:
+                self._reading_paused = True
+                self.transport.pause_reading()
+                self.deadline = _NEVER  # it is the client that keeps us waiting
+            else:
+                self.deadline = self._loop.time() + self.idle_seconds
         self._wake()
 
     def _sniffed(self, data: bytes) -> bytes:

@@ -33,7 +33,7 @@ class Journey:
         self.target = target
         self.where = where
         self.portal = portal
-        # Filled in by the handler: the rule, whether it asks for a credential, and the one credential's cache key.
+        # Filled in by admission: the rule, whether it asks for a credential that is there, and that one's cache key.
         self.routed = False
         self.rule: Rule | None = None
         self.asks = False

@@ -52,6 +52,9 @@ class ClientConnection(RequestHandler):
         return peer[0] if isinstance(peer, tuple) else None
 
     def data_received(self, data: bytes) -> None:
+        if not data:
+            super().data_received(data)  # aiohttp's own call, to go on with what its parser holds
+            return
         if self._trip is not None:
             self._trip.hand_over()  # there is more before the answer: the plain path keeps the order
         elif self._lane is not None and self._boundary.here and self._is_idle() and not self._paused:
