@@ -30,7 +30,9 @@ _KEPT_BYTES: Final = 4096
 _LONGEST_LINE: Final = 1000
 _METHODS: Final = frozenset({"GET", "HEAD"})
 # Narrower than what is allowed: the rest is read by the plain path.
-_LINE: Final = re.compile(rb"(GET|HEAD) (/[A-Za-z0-9/._~!$&'()*+,;=:@%?-]*+) HTTP/1\.1")
+_VERSION: Final = b" HTTP/1.1"
+_LINE: Final = re.compile(rb"(GET|HEAD) (/[A-Za-z0-9/._~!$&'()*+,;=:@%-]*+) HTTP/1\.1")
+_QUERY_END: Final = re.compile(rb"([A-Za-z0-9/._~!$&'()*+,;=:@%?-]*+) HTTP/1\.1")
 
 
 class FastLane:
@@ -72,8 +74,16 @@ class FastLane:
         if plan is None:
             return None
         started = perf_counter()
+        line, mark, query = data[:end].partition(b"?")
+        if mark:
+            # A query has no part in what is decided, but for what is written in it: the line's end, too.
+            match = _QUERY_END.fullmatch(query)
+            if match is None or end > self._longest_line:
+                return None
+            query = mark + match[1]
+            line += _VERSION
         try:
-            journey = self._journey(client, data[:end], plan)
+            journey = self._journey(client, line, plan)
             if journey is None or journey.portal:
                 return None
             grant = self._grant(journey)
@@ -81,7 +91,7 @@ class FastLane:
             return None  # it is refused in the plain path's words
         if grant is None or grant.upgrade:
             return None
-        return self._depart(client, data, journey, grant, started)
+        return self._depart(client, data, journey, grant, query, started)
 
     def _journey(self, client: ClientSide, line: bytes, plan: Plan) -> Journey | None:
         """Return what is asked for, None for a line that needs a closer look. Raises TargetRejected."""
@@ -112,13 +122,15 @@ class FastLane:
         grant = admission.grant(journey, verified)
         return grant if isinstance(grant, Grant) else None
 
-    def _depart(self, client: ClientSide, data: bytes, journey: Journey, grant: Grant, started: float) -> Trip | None:
+    def _depart(
+        self, client: ClientSide, data: bytes, journey: Journey, grant: Grant, query: bytes, started: float
+    ) -> Trip | None:
         connection = grant.pool.resting()
         if connection is None:
             return None
         ids = self._request_ids
         client_is_trusted = journey.client.trusted
         request_id = ids.keep(journey.plan.headers.get("X-Request-Id")) if client_is_trusted else ids.new()
-        trip = Trip(self._book, client, data, journey, grant, request_id, connection, started)
+        trip = Trip(self._book, client, data, journey, grant, query, request_id, connection, started)
         trip.depart()
         return trip

@@ -91,8 +91,8 @@ class Plan:
         self.journeys[place] = journey
 
     def keep_fast(self, line: bytes, peer: str | None, journey: Journey) -> None:
-        """Remember a journey by its request line. A query seldom comes twice, and may hold a secret."""
-        if len(line) > _KEPT_LINE or b"?" in line:
+        """Remember a journey by its request line, which has no query."""
+        if len(line) > _KEPT_LINE:
             return
         if len(self.fast) >= _KEPT_JOURNEYS:
             self.fast.clear()

@@ -27,21 +27,32 @@ SignAssertion = Callable[[Identity, str], str]
 
 
 class RequestHead(NamedTuple):
-    """A head as bytes, parted at the Host (None is the server's own) and at the request's id.
+    """A head as bytes, parted behind method and target, at the Host (None is the server's own) and at the request's id.
 
     ``until`` is the end of what is signed in it, in monotonic seconds.
     """
 
-    line: bytes
+    target: bytes
     host: bytes | None
     fields: bytes
     last_fields: bytes
     until: float
 
-    def of(self, authority: bytes, request_id: bytes) -> bytes:
-        """Return the head of one request to the server with this authority."""
+    def of(self, authority: bytes, request_id: bytes, query: bytes = b"") -> bytes:
+        """Return the head of one request to the server with this authority. ``query`` is with its question mark."""
         host = self.host or authority
-        return b"%b%b%b%b%b" % (self.line, host, self.fields, request_id, self.last_fields)
+        return b"%b%b HTTP/1.1\r\nHost: %b%b%b%b" % (
+            self.target,
+            query,
+            host,
+            self.fields,
+            request_id,
+            self.last_fields,
+        )
+
+    def with_query(self, query: bytes) -> RequestHead:
+        """Return the head for the same target with a query."""
+        return self._replace(target=self.target + query)
 
 
 class RequestHeads:
@@ -72,7 +83,7 @@ class RequestHeads:
                 plan.ours = is_ours(headers, self._issuer)
             consumed |= plan.ours
         path = target.raw if rule.rewrite is None else upstream_target(target, rule.rewrite)
-        line = b"%b %b HTTP/1.1\r\nHost: " % (target.method.encode(), path.encode())
+        line = b"%b %b" % (target.method.encode(), path.encode())
         until, identity = self._identity_block(rule, verified)
         fields = b"\r\n%b%b%bX-Request-Id: " % (
             plan.lines.get((rule.index, consumed)) or plan.forwarded(self._fields, rule, consumed),

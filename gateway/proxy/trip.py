@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from time import perf_counter
 from typing import Final, Protocol
 
@@ -45,7 +46,7 @@ class Book:
 class Trip:
     """A request that is with its upstream. It ends once: answered, handed over, or abandoned."""
 
-    __slots__ = ("_book", "_client", "_data", "connection", "grant", "journey", "request_id", "started")
+    __slots__ = ("_book", "_client", "_data", "_query", "connection", "grant", "journey", "request_id", "started")
 
     def __init__(
         self,
@@ -54,13 +55,16 @@ class Trip:
         data: bytes,
         journey: Journey,
         grant: Grant,
+        query: bytes,
         request_id: str,
         connection: UpstreamConnection,
         started: float,
     ) -> None:
+        """``journey`` and ``grant`` are those of the target without ``query``, which is with its question mark."""
         self._book = book
         self._client = client
         self._data = data
+        self._query = query
         self.journey = journey
         self.grant = grant
         self.request_id = request_id
@@ -74,7 +78,7 @@ class Trip:
         metrics.in_flight += 1
         metrics.decisions[grant.counted] += 1
         connection.send(
-            grant.head.of(connection.authority, self.request_id.encode()),
+            grant.head.of(connection.authority, self.request_id.encode(), self._query),
             grant.times,
             head_request=self.journey.target.method == "HEAD",
             traveller=self,
@@ -99,6 +103,8 @@ class Trip:
     def hand_over(self) -> None:
         """Let the plain path go on from here."""
         self.connection.traveller = None
+        if self._query:
+            self.grant = replace(self.grant, head=self.grant.head.with_query(self._query))
         self._book.metrics.in_flight -= 1
         self._client.go_plain(self, self._data)
 

@@ -115,6 +115,11 @@ REQUESTS = {
     "api key": (request("GET /", "X-API-Key: bob-token", token=""), 3),
     "query": (request("GET /search?q=a%20b&c=/../x"), 3),
     "question mark alone": (request("GET /search?"), 3),
+    "query, rewritten": (request("GET /wiki/x?a=b"), 3),
+    "query with a question mark": (request("GET /x?a?b"), 3),
+    "query with odd bytes": (request('GET /x?a="b"'), 0),
+    "query at the portal": (request("GET /login?rd=/x", host="portal.test"), 0),
+    "query, role not held": (request("GET /staff/x?a=b", token="bob-token"), 0),
     "public": (request("GET /public/x", token=""), 3),
     "public with a foreign token": (request("GET /public/x", "Authorization: Bearer other", token=""), 3),
     "optional, nobody": (request("GET /maybe/x", token=""), 3),
@@ -379,6 +384,31 @@ async def test_an_answer_in_pieces_is_streamed(lanes: Any) -> None:
         assert (reply.status, reply.body) == (200, b"abcdef")
         await _warm(client, 1)
         assert len(both.fast.log) == 4
+
+
+async def test_a_query_is_kept_where_a_request_is_handed_over(lanes: Any) -> None:
+    async with lanes() as both, connected(both.fast.port) as client:
+        slow = Slow(both.upstream, [OK])
+        await _warm(client)
+        client.send(request("GET /slow?a=1"))
+        await slow.asked.wait()
+        client.send(request("GET /"))
+        await asyncio.sleep(0.01)
+        # The kept connection dies unanswered: the plain path sends the request again, and the same one.
+        for writer in tuple(both.upstream._writers):
+            writer.transport.abort()
+        slow.go.set()
+        assert [(await client.reply()).status for _ in range(2)] == [200, 200]
+        assert [each.line for each in both.upstream.requests[2:4]] == ["GET /slow?a=1 HTTP/1.1"] * 2
+
+
+async def test_queries_have_nothing_in_common_but_their_path(lanes: Any) -> None:
+    async with lanes() as both, connected(both.fast.port) as client:
+        for number in range(4):
+            client.send(request(f"GET /x?n={number}"))
+            assert (await client.reply()).status == 200
+        assert [each.line for each in both.upstream.requests] == [f"GET /x?n={number} HTTP/1.1" for number in range(4)]
+        assert both.entered == [False, True, True, True]
 
 
 async def test_a_client_that_leaves_ends_the_exchange(lanes: Any) -> None:
