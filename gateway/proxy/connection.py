@@ -13,21 +13,18 @@ from typing import Final, Protocol
 import httptools
 
 from gateway.errors import UpstreamError, UpstreamInvalid, UpstreamTimeout, UpstreamUnreachable
+from gateway.proxy.incoming import NEVER, IncomingResponse
 from gateway.proxy.response_head import (
     MAX_HEAD_BYTES,
     SWITCHING,
-    RawHeader,
-    check_head,
     is_framed,
-    is_interim,
     starts_as_http,
 )
 from gateway.proxy.times import Times
-from gateway.proxy.whole_response import WholeResponse, read_whole
+from gateway.proxy.whole_response import read_whole
 
 # Above this, reading from the upstream stops until the client has taken some.
 _BUFFER_BYTES: Final = 256 * 1024
-_NEVER: Final = float("inf")
 
 
 class Traveller(Protocol):
@@ -37,7 +34,7 @@ class Traveller(Protocol):
         """Look at what has arrived."""
 
 
-class UpstreamConnection(asyncio.Protocol):
+class UpstreamConnection(IncomingResponse, asyncio.Protocol):
     """Await ``start``, ``check``, then take the body with ``read``."""
 
     def __init__(
@@ -50,7 +47,6 @@ class UpstreamConnection(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self.reused = False
         self.last_used = 0.0
-        self.deadline = _NEVER
         self.idle_seconds = 90.0
         self.response_seconds = 60.0
         self._error: UpstreamError | None = None
@@ -61,24 +57,13 @@ class UpstreamConnection(asyncio.Protocol):
         self._reset()
 
     def _reset(self) -> None:
-        self._parser: httptools.HttpResponseParser | None = None
+        self._reset_response()
         self._expecting = False
         self._head_waiter: asyncio.Future[None] | None = None
         self._read_waiter: asyncio.Future[None] | None = None
-        self._chunks: deque[bytes] = deque()
-        self.buffered = 0
         self._reading_paused = False
         self._prefix: bytes | None = b""
         self._head_bytes = 0
-        self._is_head_request = False
-        self._wants_upgrade = False
-        self.status = 0
-        self.reason = b""
-        self.version = ""
-        self.headers: list[RawHeader] = []
-        self.complete = False
-        self.keep_alive = False
-        self.received_bytes = 0
         self.switched = False
         self.tail = b""
 
@@ -140,11 +125,6 @@ class UpstreamConnection(asyncio.Protocol):
             self.transport.resume_reading()
         return chunk
 
-    def take(self) -> bytes:
-        """Return what of the body has arrived."""
-        chunks, self._chunks, self.buffered = self._chunks, deque(), 0
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-
     async def write(self, data: bytes) -> None:
         """Send more of the request's body, at the pace that the upstream takes it. Raises UpstreamError."""
         self.check()
@@ -157,14 +137,14 @@ class UpstreamConnection(asyncio.Protocol):
 
     def postpone(self) -> None:
         """Give the upstream its time anew, because the request is still being sent."""
-        if self.deadline != _NEVER:
+        if self.deadline != NEVER:
             self.deadline = self._loop.time() + (self.idle_seconds if self.status else self.response_seconds)
 
     def fail(self, error: UpstreamError) -> None:
         """End the connection and the exchange on it."""
         if self._error is None:
             self._error = error
-        self.deadline = _NEVER
+        self.deadline = NEVER
         if self.transport is not None:
             self.transport.abort()
         self._wake()
@@ -200,7 +180,7 @@ class UpstreamConnection(asyncio.Protocol):
         transport = self.transport
         if transport is None:
             raise UpstreamUnreachable("closed")
-        self.deadline = _NEVER
+        self.deadline = NEVER
         return transport, self.tail
 
     # What the event loop calls.
@@ -215,7 +195,9 @@ class UpstreamConnection(asyncio.Protocol):
         if self.traveller is not None and not self.received_bytes and not self._is_head_request:
             whole = read_whole(data)
             if whole is not None:
-                self._take_whole(whole, len(data))
+                self.received_bytes = len(data)
+                self.take_whole(whole)
+                self._wake()
                 return
         self.received_bytes += len(data)
         if self._prefix is not None and not (data := self._sniffed(data)):
@@ -235,16 +217,6 @@ class UpstreamConnection(asyncio.Protocol):
         else:
             self._after_data()
 
-    def _take_whole(self, whole: WholeResponse, received_bytes: int) -> None:
-        self.received_bytes = received_bytes
-        self.version = "1.1"
-        self.status, self.headers, body = whole
-        self._chunks.append(body)
-        self.buffered = len(body)
-        self.keep_alive = True
-        self._finish()
-        self._wake()
-
     def _after_data(self) -> None:
         if self.status == 0:
             if self._head_bytes > MAX_HEAD_BYTES:
@@ -254,7 +226,7 @@ class UpstreamConnection(asyncio.Protocol):
             if self.buffered > _BUFFER_BYTES and not self._reading_paused and self.transport is not None:
                 self._reading_paused = True
                 self.transport.pause_reading()
-                self.deadline = _NEVER  # it is the client that keeps us waiting
+                self.deadline = NEVER  # it is the client that keeps us waiting
             else:
                 self.deadline = self._loop.time() + self.idle_seconds
         self._wake()
@@ -292,52 +264,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._writing_paused = False
         self._wake_one("_drain_waiter")
 
-    # What httptools calls, in the order of the message.
-
-    def on_message_begin(self) -> None:
-        if self.complete:
-            self.keep_alive = False
-            raise UpstreamInvalid("bytes_after_response")
-
-    def on_status(self, reason: bytes) -> None:
-        self.reason += reason
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self.status == 0:  # later ones are trailers, and go nowhere
-            self.headers.append((name, value))
-
-    def on_headers_complete(self) -> None:
-        parser = self._parser
-        if parser is None:
-            return
-        status: int = parser.get_status_code()
-        if is_interim(status, self.reason, upgrade=self._wants_upgrade):
-            self.headers.clear()
-            self.reason = b""
-            return
-        self.version = parser.get_http_version()
-        check_head(self.version, self.headers, self.received_bytes)
-        self.status = status
-        self.keep_alive = parser.should_keep_alive()
-        if self._is_head_request:
-            # RFC 9110 section 9.3.2: the head is all. llhttp cannot be told, so its parser is left waiting.
-            self._finish()
-
-    def on_body(self, body: bytes) -> None:
-        if self._is_head_request:
-            raise UpstreamInvalid("body_after_head")
-        self._chunks.append(body)
-        self.buffered += len(body)
-
-    def on_message_complete(self) -> None:
-        if self.status:
-            self._finish()
-
     # The rest.
-
-    def _finish(self) -> None:
-        self.complete = True
-        self.deadline = _NEVER
 
     def _switched(self, tail: bytes) -> None:
         if self.status != SWITCHING or not self._wants_upgrade:
