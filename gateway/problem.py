@@ -35,12 +35,28 @@ class Problem:
             "status": self.status,
             "detail": self.detail,
             "code": self.code,
-            "request_id": request_id,
+            **({"request_id": request_id} if request_id else {}),
             **self.extra,
         }
         if self.errors:
             document["errors"] = [{"field": error.field, "detail": error.detail} for error in self.errors]
         return document
+
+
+def problem_bytes(problem: Problem, request_id: str) -> bytes:
+    """Return a whole answer that is the connection's last, for where no request could be made of what came."""
+    body = json.dumps(problem.document(request_id)).encode()
+    fields = {
+        "Server": "gateway",
+        "Content-Type": "application/problem+json",
+        "Content-Length": str(len(body)),
+        "Cache-Control": "no-store",
+        "Connection": "close",
+        **({"X-Request-Id": request_id} if request_id else {}),
+        **problem.headers,
+    }
+    lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    return f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}\r\n{lines}\r\n".encode() + body
 
 
 def problem_response(problem: Problem, request_id: str) -> web.Response:

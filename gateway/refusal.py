@@ -39,6 +39,7 @@ BAD_GATEWAY: Final = Problem(502, "bad_gateway", "The application behind the gat
 GATEWAY_TIMEOUT: Final = Problem(504, "gateway_timeout", "The application behind the gateway did not answer in time.")
 BODY_TOO_LARGE: Final = Problem(413, "body_too_large", "The request's body is larger than is allowed here.")
 BODY_TOO_SLOW: Final = Problem(408, "body_too_slow", "The request's body did not arrive in time.")
+HEADER_TOO_SLOW: Final = Problem(408, "header_too_slow", "The request's header fields did not arrive in time.")
 HEADER_TOO_LARGE: Final = Problem(
     431, "header_too_large", "The request's header fields are larger than is allowed here."
 )

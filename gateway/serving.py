@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import gc
 import logging
-import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 from typing import Final
 
 from aiohttp import web
@@ -18,14 +15,16 @@ from aiohttp import web
 from gateway.app import Gateway
 from gateway.config.secrets import secret_key
 from gateway.config.settings import Settings
-from gateway.errors import StartupError
+from gateway.listening.figures import count_clients
+from gateway.listening.hall import Hall
+from gateway.listening.patrol import Patrol
+from gateway.listening.sockets import listen
 from gateway.observability import logs
 from gateway.proxy.server import require_c_extensions
 from gateway.storage.connect import open_database
 from gateway.tokens.master_key import MasterKey
 
 _INTERNAL_DRAIN_SECONDS: Final = 1.0
-_BACKLOG: Final = 1024
 _GC_ALLOCATIONS: Final = 50_000
 _log = logging.getLogger(__name__)
 
@@ -87,48 +86,33 @@ def _settle_memory() -> None:
 @asynccontextmanager
 async def _listening(gateway: Gateway) -> AsyncIterator[None]:
     server = gateway.settings.server
-    drain_seconds = server.drain_timeout.total_seconds()
     async with AsyncExitStack() as stack:
-        runner = web.ServerRunner(gateway.server(), handle_signals=False, shutdown_timeout=drain_seconds)
-        await runner.setup()
-        stack.push_async_callback(runner.cleanup)
-        for address in server.listen:
-            await _listen(runner, address, "server.listen")
+        await stack.enter_async_context(_clients(gateway, server.drain_timeout.total_seconds()))
         if server.internal_listen is not None:
             internal = web.AppRunner(
                 gateway.health.internal_application(), access_log=None, shutdown_timeout=_INTERNAL_DRAIN_SECONDS
             )
             await internal.setup()
             stack.push_async_callback(internal.cleanup)
-            await _listen(internal, server.internal_listen, "server.internal_listen")
+            for listening in listen(server.internal_listen, "server.internal_listen"):
+                await web.SockSite(internal, listening).start()
         _log.info("listening", extra={"addresses": ", ".join(server.listen), "public_url": server.public_url})
         yield
 
 
-async def _listen(runner: web.BaseRunner, address: str, key: str) -> None:
-    """Bind one address. Raises StartupError that names the key to change."""
-    site: web.BaseSite
-    if address.startswith("unix:"):
-        path = Path(address.removeprefix("unix:"))
-        _remove_stale_socket(path)
-        site = web.UnixSite(runner, path)
-    else:
-        host, _, port = address.rpartition(":")
-        site = web.TCPSite(runner, host.strip("[]"), int(port), backlog=_BACKLOG)
+@asynccontextmanager
+async def _clients(gateway: Gateway, drain_seconds: float) -> AsyncIterator[None]:
+    """Let clients in while the block runs; after it, requests under way have ``drain_seconds`` to end."""
+    serving = gateway.server()
+    hall = Hall(gateway.settings.server, gateway.trusted_proxies, serving.greet)
+    patrol = Patrol(gateway.settings.server.limits, lambda: serving.open)
+    count_clients(gateway.metrics, hall, patrol)
+    hall.open()
+    patrol.start()
     try:
-        await site.start()
-    except OSError as error:
-        reason = (
-            "is in use by another program" if error.errno == errno.EADDRINUSE else f"cannot be bound: {_why(error)}"
-        )
-        raise StartupError(f"{address} {reason}; choose another address with {key}") from error
-
-
-def _why(error: OSError) -> str:
-    return os.strerror(error.errno) if error.errno else str(error)
-
-
-def _remove_stale_socket(path: Path) -> None:
-    """Remove a socket that a killed process left behind; never anything else."""
-    if path.is_socket():
-        path.unlink()
+        yield
+    finally:
+        await hall.close()
+        serving.pre_shutdown()
+        await serving.shutdown(drain_seconds)
+        await patrol.stop()

@@ -21,6 +21,7 @@ LEVELS = {
     "gateway.observability": 2,
     "gateway.refusal": 3,
     "gateway.config": 3,
+    "gateway.listening": 4,
     "gateway.storage": 4,
     "gateway.tokens": 5,
     "gateway.accounts": 6,

@@ -95,8 +95,7 @@ class LoginApi:
         return pair
 
     def _address(self, request: web.Request) -> str:
-        peer = request.transport.get_extra_info("peername") if request.transport is not None else None
-        return self._trusted_proxies.client_of(peer[0] if isinstance(peer, tuple) else None, request.headers).address
+        return self._trusted_proxies.client_of(request.remote, request.headers).address
 
 
 def _require_grant(fields: Fields, expected: str) -> None:

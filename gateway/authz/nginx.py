@@ -46,8 +46,7 @@ class NginxAuthz:
             return _plain(403)
 
     async def _answer(self, request: web.Request) -> web.Response:
-        peer = request.transport.get_extra_info("peername") if request.transport is not None else None
-        client = self._trusted_proxies.client_of(peer[0] if isinstance(peer, tuple) else None, request.headers)
+        client = self._trusted_proxies.client_of(request.remote, request.headers)
         if not client.trusted:
             raise TargetRejected("untrusted_caller")
         target = parse_url(_single(request, "X-Original-Method"), _single(request, "X-Original-URL"))

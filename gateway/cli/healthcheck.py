@@ -9,7 +9,7 @@ from typing import Final
 import click
 
 from gateway.cli.context import config_option, settings_from
-from gateway.config.settings import Server
+from gateway.config.server import Server
 from gateway.errors import StartupError
 
 _TIMEOUT_SECONDS: Final = 3.0

@@ -11,6 +11,7 @@ from typing import Final
 from gateway.config.document import Finding, KeyPath
 from gateway.config.route import FileValue, Match
 from gateway.config.settings import Settings
+from gateway.policy.client import UNIX_PEERS
 
 _CHEAP_BCRYPT: Final = 10
 _EVERY_PATH: Final = frozenset({"/**"})
@@ -26,7 +27,8 @@ def advise(settings: Settings) -> Iterator[Finding]:
 def _exposure(settings: Settings) -> Iterator[Finding]:
     if not settings.server.secure and not _is_local(settings.server.public_host):
         yield Finding(("server", "public_url"), "is plain http: passwords and cookies can be read on their way")
-    if any(ip_network(network).prefixlen == 0 for network in settings.server.trusted_proxies):
+    networks = [ip_network(each) for each in settings.server.trusted_proxies if each != UNIX_PEERS]
+    if any(network.prefixlen == 0 for network in networks):
         message = "trusts everybody: any client can forge its address and the host it asks for"
         yield Finding(("server", "trusted_proxies"), message)
     if settings.passwords.bcrypt_cost < _CHEAP_BCRYPT:

@@ -8,71 +8,21 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, StrictBool, StrictInt
 
 from gateway.config.route import Route
-from gateway.config.scalars import Duration, Size, parse_duration, parse_size
+from gateway.config.scalars import Duration, parse_duration
 from gateway.config.section import Section
+from gateway.config.server import Server
 from gateway.config.values import (
     FilePath,
     Issuer,
     Label,
-    Listen,
-    Network,
     OneOrMore,
     Origin,
-    PortalPrefix,
     UpstreamName,
 )
-
-
-class Limits(Section):
-    """What one request may cost."""
-
-    header_bytes: Size = Field(parse_size("32KiB"), ge=1024, le=1024 * 1024)
-    """The largest request head; above it: 431."""
-    body_bytes: Size = parse_size("100MiB")
-    """The largest request body; above it: 413."""
-    idle_timeout: Duration = parse_duration("75s")
-    """How long a client's connection may stay silent."""
-
-
-class Server(Section):
-    """Where the gateway listens and how the world reaches it."""
-
-    listen: Annotated[tuple[Listen, ...], OneOrMore] = Field(("127.0.0.1:8080",), min_length=1)
-    """Addresses to listen on: `ADDRESS:PORT` or `unix:/path`."""
-    internal_listen: Listen | None = "127.0.0.1:9180"
-    """Where `/healthz`, `/readyz` and `/metrics` are answered; null: nowhere."""
-    public_url: Origin = "http://localhost:8080"
-    """Where people reach the gateway's own pages and API: scheme, host and port."""
-    prefix: PortalPrefix = ""
-    """A path before the gateway's own pages, where their host is shared with an application."""
-    workers: Literal[1] = 1
-    """Processes that serve."""
-    trusted_proxies: Annotated[tuple[Network, ...], OneOrMore] = ()
-    """Networks whose X-Forwarded-* and X-Original-* fields are believed."""
-    limits: Limits = Limits()
-    """What one request may cost."""
-    drain_timeout: Duration = parse_duration("30s")
-    """How long requests under way may take to finish when the gateway is told to stop."""
-
-    @property
-    def public_host(self) -> str:
-        """The portal's host: lower case, without port."""
-        return (urlsplit(self.public_url).hostname or "").rstrip(".")
-
-    @property
-    def public_origin(self) -> str:
-        """The portal's origin as browsers send it (RFC 6454 section 6.2)."""
-        return self.public_url
-
-    @property
-    def secure(self) -> bool:
-        """Whether people reach the gateway over TLS, which decides the cookies' names and flags."""
-        return self.public_url.startswith("https:")
 
 
 class DatabaseSettings(Section):

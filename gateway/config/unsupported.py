@@ -13,8 +13,6 @@ UNSUPPORTED: Final = frozenset(
         "tests",
         "trusted_issuers",
         "server.tls",
-        "server.limits.connections",
-        "server.limits.header_timeout",
         "upstreams.*.health_check",
         "routes.*.cors",
         "routes.*.rate_limit",

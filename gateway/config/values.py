@@ -11,6 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo
 
 from gateway.errors import TargetRejected
+from gateway.policy.client import UNIX_PEERS
 from gateway.policy.host import MAX_PORT, parse_authority, parse_host
 
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
@@ -86,6 +87,10 @@ def _network(text: str) -> str:
             meant = ipaddress.ip_network(text, strict=False)
             raise ValueError(f"has bits set behind its prefix; did you mean {meant}?") from error
         raise ValueError("must be an address or network, such as 10.1.2.3 or 10.0.0.0/8") from error
+
+
+def _trusted_proxy(text: str) -> str:
+    return text if text == UNIX_PEERS else _network(text)
 
 
 def _pattern(text: str) -> str:
@@ -192,6 +197,7 @@ Pattern = Annotated[str, AfterValidator(_pattern)]
 FieldName = Annotated[str, AfterValidator(_field_name)]
 Method = Annotated[str, AfterValidator(_method)]
 PathPattern = Annotated[str, AfterValidator(_path_pattern)]
+TrustedProxy = Annotated[str, AfterValidator(_trusted_proxy)]
 Prefix = Annotated[str, AfterValidator(_prefix)]
 PortalPrefix = Annotated[str, AfterValidator(_portal_prefix)]
 Label = Annotated[str, AfterValidator(_label)]

@@ -58,6 +58,7 @@ class Metrics(Collector):
         self.in_flight = 0
         self._gauges: list[tuple[str, str, Callable[[], float]]] = []
         self._labelled: list[tuple[str, str, str, Callable[[], Mapping[str, float]]]] = []
+        self._counters: list[tuple[str, str, str, Callable[[], Mapping[str, int]]]] = []
         self._registry = CollectorRegistry()
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
@@ -76,6 +77,12 @@ class Metrics(Collector):
     ) -> None:
         """Have ``read`` called for values by label whenever the metrics are asked for."""
         self._labelled.append((name, documentation, label, read))
+
+    def labelled_counter(
+        self, name: str, documentation: str, label: str, read: Callable[[], Mapping[str, int]]
+    ) -> None:
+        """Have ``read`` called for counts by label whenever the metrics are asked for."""
+        self._counters.append((name, documentation, label, read))
 
     def render(self) -> bytes:
         """Return the text exposition format."""
@@ -110,6 +117,11 @@ class Metrics(Collector):
             for value, number in values().items():
                 family.add_metric([value], number)
             yield family
+        for counter, documentation, label, counts in self._counters:
+            counted = CounterMetricFamily(counter, documentation, labels=[label])
+            for value, number in counts().items():
+                counted.add_metric([value], number)
+            yield counted
         build = GaugeMetricFamily("gateway_build_info", "The version that runs.", labels=["version"])
         build.add_metric([version("auth-gateway")], 1)
         yield build

@@ -14,6 +14,8 @@ from gateway.errors import TargetRejected
 from gateway.policy.requirements import IPAddress
 from gateway.policy.rules import Headers
 
+# The word among the trusted networks that stands for whoever connects to a unix socket.
+UNIX_PEERS: Final = "unix"
 _CACHE_SIZE: Final = 4096
 _LONGEST_HOP: Final = 64  # an IPv6 address with zone and port; what is kept must not be long
 # Traefik writes the WebSocket schemes for upgrades.
@@ -23,8 +25,8 @@ _SCHEMES: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https
 class ClientAddress(NamedTuple):
     """Where a request comes from. ``scheme`` and ``host`` are None unless a trusted proxy named them.
 
-    ``address`` is empty and ``ip`` None when the peer is a unix socket. ``chain`` is what may stand in
-    X-Forwarded-For: the client, then each trusted hop, without anything that the client wrote itself.
+    ``address`` is empty and ``ip`` None when the peer is a unix socket that names no client. ``chain`` is what
+    may stand in X-Forwarded-For: the client, then each trusted hop, without anything that the client wrote itself.
     """
 
     address: str
@@ -44,8 +46,11 @@ class _Hop(NamedTuple):
 class TrustedProxies:
     """The peers whose forwarding fields count."""
 
-    def __init__(self, cidrs: Iterable[str] = ()) -> None:
-        self._networks = tuple(ip_network(cidr) for cidr in cidrs)
+    def __init__(self, peers: Iterable[str] = ()) -> None:
+        """``peers`` are networks, and ``unix`` where who may connect to a socket's file is trusted."""
+        named = frozenset(peers)
+        self._trusts_unix = UNIX_PEERS in named
+        self._networks = tuple(ip_network(cidr) for cidr in named - {UNIX_PEERS})
         # Seen before; bounded by emptying.
         self._peers: dict[str | None, ClientAddress] = {}
         self._hops: dict[str, _Hop] = {}
@@ -65,7 +70,7 @@ class TrustedProxies:
 
     def _remember(self, peer: str | None) -> ClientAddress:
         if not peer:
-            client = ClientAddress("", None, None, None, (), trusted=False)
+            client = ClientAddress("", None, None, None, (), trusted=self._trusts_unix)
         else:
             ip = _address(peer, "bad_peer")
             client = ClientAddress(str(ip), ip, None, None, (str(ip),), trusted=self._contains(ip))
@@ -86,7 +91,8 @@ class TrustedProxies:
             if not hop.trusted:
                 break
         chain.reverse()
-        return ClientAddress(chain[0], ip, _scheme(headers), _host(headers), tuple(chain), trusted=True)
+        address = chain[0] if chain else ""  # a unix socket's peer need not say whom it speaks for
+        return ClientAddress(address, ip, _scheme(headers), _host(headers), tuple(chain), trusted=True)
 
     def _read_hop(self, text: str) -> _Hop:
         if len(text) > _LONGEST_HOP:

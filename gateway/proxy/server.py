@@ -11,18 +11,24 @@ from typing import Any, Final
 from aiohttp import HttpVersion11, http_parser, web
 from aiohttp.http_exceptions import BadHttpMethod, LineTooLong
 from aiohttp.http_parser import RawRequestMessage
-from aiohttp.web_protocol import RequestHandler
+from aiohttp.http_writer import StreamWriter
+from aiohttp.streams import EMPTY_PAYLOAD
+from aiohttp.web_protocol import ERROR, RequestHandler
 
-from gateway.config.settings import Limits
+from gateway.config.server import Limits
 from gateway.errors import StartupError
-from gateway.problem import Problem, problem_response
+from gateway.listening.hall import Arrival
+from gateway.listening.pace import Phase, Seen, Verdict, Watch
+from gateway.problem import Problem, problem_bytes, problem_response
 from gateway.proxy.boundary import Boundary
 from gateway.proxy.fast_lane import FastLane
 from gateway.proxy.trip import Trip
-from gateway.refusal import HEADER_TOO_LARGE, INTERNAL, MALFORMED
+from gateway.refusal import BODY_TOO_SLOW, HEADER_TOO_LARGE, HEADER_TOO_SLOW, INTERNAL, MALFORMED, Refused
 
 _MAX_FIELDS: Final = 128
 _LINGERING_SECONDS: Final = 5.0
+# The patrol ends what is idle; aiohttp's own timer, one for each connection, shall never have to.
+_NEVER_SECONDS: Final = 10.0 * 365 * 86_400
 _NO_HTTP: Final = re.compile(rb" (?:RTSP|ICE)/")
 _log = logging.getLogger(__name__)
 
@@ -33,10 +39,30 @@ Malformed = Callable[[web.BaseRequest, Problem], str]
 class ClientConnection(RequestHandler):
     """One client's connection. What never became a request is answered here."""
 
-    __slots__ = ("_begun", "_block", "_boundary", "_lane", "_line", "_trip")
+    __slots__ = (
+        "_arrival",
+        "_begun",
+        "_block",
+        "_boundary",
+        "_head_bytes",
+        "_lane",
+        "_line",
+        "_received",
+        "_taken",
+        "_trip",
+        "_wire",
+        "watch",
+    )
 
-    def __init__(self, *args: Any, lane: FastLane | None, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, arrival: Arrival, lane: FastLane | None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._arrival = arrival
+        self._cache["peername"] = (arrival.peer, 0) if arrival.peer is not None else None  # whom `peername` names
+        self._wire: asyncio.Transport | None = None  # aiohttp forgets its own before it is closed
+        self._received = 0
+        self._head_bytes = 0  # of a head that has not arrived whole
+        self._taken = 0
+        self.watch = Watch(self._loop.time())
         self._lane = lane
         self._line = b""  # a request line of which the end has not arrived
         self._trip: Trip | None = None  # a request on the fast lane
@@ -48,13 +74,62 @@ class ClientConnection(RequestHandler):
     @property
     def peer_address(self) -> str | None:
         """The address at the connection's other end, None for a unix socket."""
-        peer = self.peername
-        return peer[0] if isinstance(peer, tuple) else None
+        return self._arrival.peer
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._wire = self.transport
+        if isinstance(self._manager, GatewayServer):
+            self._manager.open.add(self)
+
+    def seen(self) -> Seen:
+        wire = self._wire
+        unsent = wire is not None and wire.get_write_buffer_size() > 0
+        return Seen(self._phase(), self._received, self._request_count, self._reading_paused, unsent, self._taken)
+
+    def _phase(self) -> Phase:
+        if self.transport is None or self.transport.is_closing():
+            return Phase.CLOSING
+        if self._trip is not None or self._payload_parser is not None:
+            return Phase.BUSY
+        if self._is_idle():
+            return Phase.HEAD if self._head_bytes else Phase.IDLE
+        request = self._current_request
+        return Phase.BODY if request is not None and not request.content.is_eof() else Phase.BUSY
+
+    def end(self, verdict: Verdict) -> None:
+        request = self._current_request
+        if verdict is Verdict.IDLE:
+            self.force_close()
+        elif verdict is Verdict.SLOW_HEAD:
+            self._dismiss(HEADER_TOO_SLOW)
+        elif verdict is Verdict.SLOW_BODY and request is not None and request.content.exception() is None:
+            request.content.set_exception(Refused(BODY_TOO_SLOW, close=True))
+        elif self._wire is not None:
+            self._wire.abort()
+
+    def _dismiss(self, problem: Problem) -> None:
+        """Answer a request of which the head has not arrived whole, and close."""
+        if isinstance(self._manager, GatewayServer) and self.transport is not None and self._task_handler is not None:
+            writer = StreamWriter(self, self._loop)
+            request = web.BaseRequest(ERROR, EMPTY_PAYLOAD, self, writer, self._task_handler, self._loop)
+            self.transport.write(problem_bytes(problem, self._manager.malformed(request, problem)))
+        self.force_close()
+
+    def resume_writing(self) -> None:
+        self._taken += 1
+        super().resume_writing()
+
+    def log_exception(self, *args: Any, **kwargs: Any) -> None:
+        # What refused the body is met again by aiohttp as it looks for the body's rest.
+        if not isinstance(kwargs.get("exc_info"), Refused):
+            super().log_exception(*args, **kwargs)
 
     def data_received(self, data: bytes) -> None:
         if not data:
             super().data_received(data)  # aiohttp's own call, to go on with what its parser holds
             return
+        self._received += len(data)
         if self._trip is not None:
             self._trip.hand_over()  # there is more before the answer: the plain path keeps the order
         elif self._lane is not None and self._boundary.here and self._is_idle() and not self._paused:
@@ -71,6 +146,15 @@ class ClientConnection(RequestHandler):
 
     def _read(self, data: bytes) -> RawRequestMessage | None:
         """Have aiohttp read what has arrived; return what it reads when that is one request and nothing else."""
+        if not self._is_idle():
+            return self._parse(data)
+        message = self._parse(data)
+        self._head_bytes = 0 if self._messages else self._head_bytes + len(data)
+        if self._head_bytes > self.max_field_size:
+            self._dismiss(HEADER_TOO_LARGE)
+        return message
+
+    def _parse(self, data: bytes) -> RawRequestMessage | None:
         messages, boundary = self._messages, self._boundary
         if not self._request_in_progress and not messages:
             data = self._checked_line(data)
@@ -102,20 +186,11 @@ class ClientConnection(RequestHandler):
         self._begun = None
         return begun[1]
 
-    def answered(self, data: bytes, client_seconds: float) -> None:
+    def answered(self, data: bytes) -> None:
         self._trip = None
         if self.transport is None:
             return
         self.transport.write(data)
-        loop = self._loop
-        self._next_keepalive_close_time = loop.time() + self._keepalive_timeout
-        if self._paused:
-            loop.call_later(client_seconds, self._cut_unless_taken)
-
-    def _cut_unless_taken(self) -> None:
-        # Who is idle and still has not taken an answer will not take it.
-        if self._paused and self._is_idle() and self.transport is not None:
-            self.transport.abort()
 
     def go_plain(self, trip: Trip, data: bytes) -> None:
         self._trip = None
@@ -136,13 +211,10 @@ class ClientConnection(RequestHandler):
         if self._begun is not None:
             self._begun[1].abandon()
         self._trip = self._begun = None
+        self._arrival.seat.leave()
+        if isinstance(self._manager, GatewayServer):
+            self._manager.open.discard(self)
         super().connection_lost(exc)
-
-    def _process_keepalive(self) -> None:
-        if self._trip is None:
-            super()._process_keepalive()
-        else:
-            self._keepalive_handle = self._loop.call_later(self._keepalive_timeout, self._process_keepalive)
 
     def _checked_line(self, data: bytes) -> bytes:
         """Spoil a request line of another protocol: llhttp takes RTSP and ICE, and does not tell."""
@@ -193,14 +265,17 @@ class GatewayServer(web.Server):
         super().__init__(handler, request_factory=request_factory, handler_cancellation=True)
         self._lane = lane
         self.malformed = malformed
+        self.open: set[ClientConnection] = set()
         self._limits = limits
 
-    def __call__(self) -> ClientConnection:
+    def greet(self, arrival: Arrival) -> ClientConnection:
+        """Return what serves a connection."""
         return ClientConnection(
             self,
+            arrival=arrival,
             lane=self._lane,
             loop=asyncio.get_running_loop(),
-            keepalive_timeout=self._limits.idle_timeout.total_seconds(),
+            keepalive_timeout=_NEVER_SECONDS,
             access_log=None,
             max_line_size=self._limits.header_bytes,
             max_field_size=self._limits.header_bytes,

@@ -25,8 +25,8 @@ class ClientSide(Protocol):
     def peer_address(self) -> str | None:
         """The address at the other end, None for a unix socket."""
 
-    def answered(self, data: bytes, client_seconds: float) -> None:
-        """Write a whole answer; the connection waits for the next request. The time is for taking it."""
+    def answered(self, data: bytes) -> None:
+        """Write a whole answer; the connection waits for the next request."""
 
     def go_plain(self, trip: Trip, data: bytes) -> None:
         """Read the request again, in the plain path, which takes over the exchange."""
@@ -97,7 +97,7 @@ class Trip:
         add_length(lines, status, length, head_request=method == "HEAD", whole_bytes=len(body))
         head = head_bytes(status, lines, self.request_id.encode())
         grant.pool.release(connection)
-        self._client.answered(head + body, grant.times.client_seconds)
+        self._client.answered(head + body)
         self._record(status, len(body))
 
     def hand_over(self) -> None:

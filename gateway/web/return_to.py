@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
-from gateway.config.settings import Server
+from gateway.config.server import Server
 from gateway.errors import TargetRejected
 from gateway.policy.host import parse_authority
 from gateway.policy.rules import HostNames

@@ -413,8 +413,6 @@ def test_key_of_a_later_feature_is_refused_by_name(tmp_path: Path) -> None:
         "trusted_issuers",
         "server.workers",
         "server.tls",
-        "server.limits.connections",
-        "server.limits.header_timeout",
         "upstreams.a.balance",
         "upstreams.a.health_check",
         "upstreams.b.balance",

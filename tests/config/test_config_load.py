@@ -14,7 +14,8 @@ from gateway.config.document import Document
 from gateway.config.keys import every_key
 from gateway.config.load import find_config, load_settings, settings_of
 from gateway.config.route import FileValue
-from gateway.config.settings import Server, Settings
+from gateway.config.server import Server
+from gateway.config.settings import Settings
 from gateway.config.yaml_reader import read_document
 from gateway.errors import ConfigError
 

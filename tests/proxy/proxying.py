@@ -28,6 +28,8 @@ from gateway.identity.live import LiveConnections
 from gateway.identity.presented import Presented, Presenter
 from gateway.identity.resolver import Resolver
 from gateway.identity.verified import Verified
+from gateway.listening.hall import Hall
+from gateway.listening.patrol import Patrol
 from gateway.observability.access_log import AccessLog
 from gateway.observability.metrics import Metrics
 from gateway.observability.request_id import RequestIds
@@ -101,6 +103,8 @@ class Standing:
     upstreams: Upstreams
     access_log: AccessLog
     written: io.StringIO
+    hall: Hall
+    patrol: Patrol
 
     def revoke(self, name: str) -> None:
         self.cache.drop(("account", name))
@@ -407,14 +411,21 @@ async def standing(settings: Settings, *, fast: bool = True) -> AsyncIterator[St
         malformed=front.malformed,
         lane=lane if fast else None,
     )
-    runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=0.1)
-    await runner.setup()
+    given = "listen" in settings.server.model_fields_set
+    listening = settings.server if given else settings.server.model_copy(update={"listen": ("127.0.0.1:0",)})
+    hall = Hall(listening, trusted_proxies, server.greet)
+    patrol = Patrol(limits, lambda: server.open)
     upstreams.start()
+    hall.open()
+    patrol.start()
     try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        port: int = runner.addresses[0][1]
-        yield Standing(port, people, live, cache, metrics, upstreams, access_log, written)
+        yield Standing(
+            hall.ports[0], people, live, cache, metrics, upstreams, access_log, written, hall=hall, patrol=patrol
+        )
     finally:
-        await runner.cleanup()
+        await hall.close()
+        server.pre_shutdown()
+        await server.shutdown(0.1)
+        await patrol.stop()
         await upstreams.stop()
         access_log.flush()

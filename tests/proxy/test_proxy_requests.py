@@ -206,7 +206,8 @@ async def test_a_body_that_stops_coming_is_408(stand: Stand) -> None:
 async def test_an_idle_connection_is_closed(stand: Stand) -> None:
     front = await stand(SERVER__LIMITS__IDLE_TIMEOUT="200ms")
     async with connected(front.port) as client:
-        client.send(b"GET / HTT")
+        client.send(request("GET /"))
+        assert (await client.reply()).status == 200
         assert await client.ended() == b""
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config.settings import Server
+from gateway.config.server import Server
 from gateway.policy.rules import HostNames
 from gateway.web.return_to import Place, ReturnTo
 

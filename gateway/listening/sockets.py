@@ -1,0 +1,65 @@
+"""Listening sockets, bound or refused in words that name the key to change."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from pathlib import Path
+from typing import Final
+
+from gateway.errors import StartupError
+
+_BACKLOG: Final = 1024
+
+
+def listen(address: str, key: str) -> list[socket.socket]:
+    """Bind ``ADDRESS:PORT`` or ``unix:/path``; a name may stand for several. Raises StartupError that names ``key``."""
+    try:
+        return [_unix(Path(address.removeprefix("unix:")))] if address.startswith("unix:") else _tcp(address)
+    except OSError as error:
+        reason = (
+            "is in use by another program" if error.errno == errno.EADDRINUSE else f"cannot be bound: {_why(error)}"
+        )
+        raise StartupError(f"{address} {reason}; choose another address with {key}") from error
+
+
+def _tcp(address: str) -> list[socket.socket]:
+    host, _, port = address.rpartition(":")
+    found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    opened: list[socket.socket] = []
+    try:
+        for family, place in dict.fromkeys((each[0], each[4]) for each in found):
+            # For the loopback's name a machine without IPv6 has an address all the same.
+            if opened and not _bindable(family):
+                continue
+            opened.append(socket.create_server((str(place[0]), int(place[1])), family=family, backlog=_BACKLOG))
+    except OSError:
+        for each in opened:
+            each.close()
+        raise
+    for each in opened:
+        each.settimeout(0)
+    return opened
+
+
+def _bindable(family: socket.AddressFamily) -> bool:
+    return family != socket.AF_INET6 or socket.has_dualstack_ipv6()
+
+
+def _unix(path: Path) -> socket.socket:
+    if path.is_socket():  # a killed process left it behind; nothing else is ever removed
+        path.unlink()
+    opened = socket.socket(socket.AF_UNIX)
+    try:
+        opened.bind(str(path))
+        opened.listen(_BACKLOG)
+    except OSError:
+        opened.close()
+        raise
+    opened.settimeout(0)
+    return opened
+
+
+def _why(error: OSError) -> str:
+    return os.strerror(error.errno) if error.errno else str(error)
