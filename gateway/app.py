@@ -17,8 +17,7 @@ from gateway.api.caller import Callers
 from gateway.api.login import LoginApi
 from gateway.api.profile import ProfileApi
 from gateway.api.users import UsersApi
-from gateway.authz.nginx import ALIAS, NginxAuthz
-from gateway.authz.verdict import Judge
+from gateway.authz.endpoints import Endpoints
 from gateway.clock import Clock, SystemClock
 from gateway.config.rules import compile_rules
 from gateway.config.settings import Settings
@@ -38,6 +37,7 @@ from gateway.observability.metrics import Metrics
 from gateway.observability.request_id import RequestIds
 from gateway.policy.client import TrustedProxies
 from gateway.proxy.admission import Admission
+from gateway.proxy.decisions import Decisions
 from gateway.proxy.fast_lane import FastLane
 from gateway.proxy.front import Front
 from gateway.proxy.handler import ProxyHandler, ProxyLimits
@@ -206,13 +206,14 @@ class Gateway:
         own_cookies = [cookies.session.name, cookies.form.name, cookies.nonce.name]
         fields = RequestHeaders(self.rules, own_cookies)
         idle_seconds = settings.server.limits.idle_timeout.total_seconds()
+        heads = RequestHeads(fields, accounts.access_tokens.assertion, settings.issuer)
         admission = Admission(
             rules=self.rules,
             resolver=self.resolver,
             upstreams=self.upstreams,
             metrics=self.metrics,
             access_log=self.access_log,
-            heads=RequestHeads(fields, accounts.access_tokens.assertion, settings.issuer),
+            heads=heads,
             client_seconds=idle_seconds,
         )
         response_headers = ResponseHeaders(self.rules, own_cookies)
@@ -223,12 +224,14 @@ class Gateway:
             response_headers=response_headers,
             limits=ProxyLimits(settings.server.limits.body_bytes, idle_seconds),
         )
-        portal = Portal(self._application(), settings.server.public_host, frozenset({ALIAS}))
+        portal, endpoints = Portal(self._application(), settings.server.public_host), Endpoints()
         scheme = "https" if settings.server.secure else "http"
-        journeys = Journeys(portal, self.trusted_proxies, scheme, self.access_log)
+        journeys = Journeys(portal, endpoints, self.trusted_proxies, scheme, self.access_log)
+        decisions = Decisions(admission, heads, self.metrics, self.access_log)
         self.lane = FastLane(
             journeys=journeys,
             admission=admission,
+            decisions=decisions,
             book=Book(self.metrics, self.access_log, response_headers),
             request_ids=self.request_ids,
             max_header_bytes=settings.server.limits.header_bytes,
@@ -236,6 +239,8 @@ class Gateway:
         return Front(
             portal=portal,
             proxy=proxy,
+            decisions=decisions,
+            endpoints=endpoints,
             journeys=journeys,
             lane=self.lane,
             trusted_proxies=self.trusted_proxies,
@@ -249,12 +254,8 @@ class Gateway:
 
     def _application(self) -> web.Application:
         application = web.Application()
-        application.add_routes([*self.site.routes, *self.health.public_routes(), *self._api(), *self._authz()])
+        application.add_routes([*self.site.routes, *self.health.public_routes(), *self._api()])
         return application
-
-    def _authz(self) -> Sequence[web.RouteDef]:
-        judge = Judge(self.rules, self.resolver, self.metrics, self.accounts.access_tokens.assertion)
-        return NginxAuthz(judge, self.trusted_proxies, self.portal_url).routes()
 
     def _api(self) -> Sequence[web.RouteDef]:
         settings, accounts = self.settings, self.accounts

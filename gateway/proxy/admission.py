@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from gateway.errors import GatewayError
 from gateway.identity.identity import CredentialKind
 from gateway.identity.resolver import NOBODY, Resolver
 from gateway.identity.verified import Verified
@@ -19,7 +20,7 @@ from gateway.proxy.journey import Grant, Journey
 from gateway.proxy.request_head import RequestHeads
 from gateway.proxy.times import Times
 from gateway.proxy.upstream import UpstreamPool, Upstreams
-from gateway.refusal import BAD_ORIGIN, BAD_UPGRADE, Refused
+from gateway.refusal import BAD_ORIGIN, BAD_UPGRADE, Refused, of_decision
 
 _ALLOW: Final = Outcome.ALLOW
 
@@ -59,14 +60,35 @@ class Admission:
         """Return who asks, if that is known without asking the database; None says nothing."""
         return self._resolver.known(journey.key) if journey.key is not None else None
 
-    async def resolve(self, journey: Journey) -> Verified | None:
-        """Return who asks, None without a credential. Raises what ``Resolver.resolve`` raises."""
+    async def whose(self, journey: Journey) -> Verified | None:
+        """Return who asks, None without a credential or need of one. Raises what ``Resolver.resolve`` raises."""
+        if not journey.routed:
+            self.route(journey)
+        if not journey.asks:
+            return None
+        return self.known(journey) or await self._resolve(journey)
+
+    async def _resolve(self, journey: Journey) -> Verified | None:
         kinds = journey.rule.credentials if journey.rule is not None else frozenset()
-        return await self._resolver.resolve(journey.plan.headers, kinds, journey.target.host)
+        counts = self._metrics.authentications
+        try:
+            verified = await self._resolver.resolve(journey.plan.headers, kinds, journey.target.host)
+        except GatewayError:
+            counts["any", "refused"] += 1
+            raise
+        if verified is not None:
+            counts[verified.kind.value, "accepted"] += 1
+        return verified
 
     def judge(self, journey: Journey, verified: Verified | None) -> Decision:
         """Decide. Pure: the same question has the same answer."""
         return decide(journey.rule, verified.identity if verified is not None else None, journey.client.ip)
+
+    def refusal(self, decision: Decision) -> Refused:
+        """Count a decision that is not to allow, and return what the client is told."""
+        route = decision.rule.name if decision.rule is not None else ""
+        self._metrics.decisions[route, decision.outcome.value, decision.reason] += 1
+        return Refused(of_decision(decision))
 
     def grant(self, journey: Journey, verified: Verified | None) -> Grant | Decision:
         """Return what an allowed request is sent with, else the decision against it.

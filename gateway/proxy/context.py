@@ -20,7 +20,7 @@ class RequestContext:
     journey: Journey | None = None
     grant: Grant | None = None
     verified: Verified | None = field(default=None, repr=False)
-    refused: Decision | None = None
+    decision: Decision | None = None
     error: str = ""
     # Of a head that was passed on although the rest was cut short; 499, as nginx has it, when the client left before.
     sent_status: int = 499

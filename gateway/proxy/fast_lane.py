@@ -18,6 +18,7 @@ from aiohttp import HttpVersion11, web
 from gateway.errors import GatewayError
 from gateway.observability.request_id import RequestIds
 from gateway.proxy.admission import Admission
+from gateway.proxy.decisions import Consent, Decisions
 from gateway.proxy.journey import Grant, Journey
 from gateway.proxy.journeys import Journeys
 from gateway.proxy.plan import Plan
@@ -28,6 +29,7 @@ from gateway.refusal import Refused
 _KEPT: Final = 1024
 _KEPT_BYTES: Final = 4096
 _LONGEST_LINE: Final = 1000
+_OK: Final = 200
 _METHODS: Final = frozenset({"GET", "HEAD"})
 # Narrower than what is allowed: the rest is read by the plain path.
 _VERSION: Final = b" HTTP/1.1"
@@ -43,12 +45,14 @@ class FastLane:
         *,
         journeys: Journeys,
         admission: Admission,
+        decisions: Decisions,
         book: Book,
         request_ids: RequestIds,
         max_header_bytes: int,
     ) -> None:
         self._journeys = journeys
         self._admission = admission
+        self._decisions = decisions
         self._book = book
         self._longest_line = min(_LONGEST_LINE, max_header_bytes)
         self._request_ids = request_ids
@@ -67,31 +71,37 @@ class FastLane:
         ):
             self._blocks.put(block, plan)
 
-    def enter(self, client: ClientSide, data: bytes) -> Trip | None:
-        """Send a request upstream, if it is one that may take this way; None: it has to take the other."""
+    def enter(self, client: ClientSide, data: bytes) -> bool:
+        """Send a request upstream or answer it, if it may take this way; otherwise it has to take the other."""
         end = data.find(b"\r\n")
         plan = self._blocks.get(data[end:])
         if plan is None:
-            return None
+            return False
         started = perf_counter()
-        line, mark, query = data[:end].partition(b"?")
-        if mark:
-            # A query has no part in what is decided, but for what is written in it: the line's end, too.
-            match = _QUERY_END.fullmatch(query)
-            if match is None or end > self._longest_line:
-                return None
-            query = mark + match[1]
-            line += _VERSION
+        line, query = self._parted(data[:end])
         try:
             journey = self._journey(client, line, plan)
             if journey is None or journey.portal:
-                return None
-            grant = self._grant(journey)
+                return False
+            leave = self._leave(journey)
         except (GatewayError, Refused):
-            return None  # it is refused in the plain path's words
-        if grant is None or grant.upgrade:
-            return None
-        return self._depart(client, data, journey, grant, query, started)
+            return False  # it is refused in the plain path's words
+        if isinstance(leave, Consent) and not query:  # which may be a part of the question
+            return self._answer(client, journey, leave, started)
+        if isinstance(leave, Grant) and not leave.upgrade:
+            return self._depart(client, data, journey, leave, query, started)
+        return False
+
+    def _parted(self, line: bytes) -> tuple[bytes, bytes]:
+        """Return a line without its query, and that; nothing for a query that needs a closer look."""
+        start, mark, rest = line.partition(b"?")
+        if not mark:
+            return line, b""
+        # A query has no part in what is decided, but for what is written in it: the line's end, too.
+        match = _QUERY_END.fullmatch(rest)
+        if match is None or len(line) > self._longest_line:
+            return b"", b""
+        return start + _VERSION, mark + match[1]
 
     def _journey(self, client: ClientSide, line: bytes, plan: Plan) -> Journey | None:
         """Return what is asked for, None for a line that needs a closer look. Raises TargetRejected."""
@@ -109,8 +119,8 @@ class FastLane:
         plan.keep_fast(line, peer, journey)
         return journey
 
-    def _grant(self, journey: Journey) -> Grant | None:
-        """Return what is granted without asking the database, None when that cannot be said or is no."""
+    def _leave(self, journey: Journey) -> Grant | Consent | None:
+        """Return what lets it pass without asking the database, None when that cannot be said or is no."""
         admission = self._admission
         if not journey.routed:
             admission.route(journey)
@@ -119,18 +129,32 @@ class FastLane:
             verified = admission.known(journey)
             if verified is None:
                 return None
+        if journey.dialect is not None:
+            consent = self._decisions.consent(journey, verified)
+            return consent if isinstance(consent, Consent) else None
         grant = admission.grant(journey, verified)
         return grant if isinstance(grant, Grant) else None
 
     def _depart(
         self, client: ClientSide, data: bytes, journey: Journey, grant: Grant, query: bytes, started: float
-    ) -> Trip | None:
+    ) -> bool:
         connection = grant.pool.resting()
         if connection is None:
-            return None
+            return False
+        request_id = self._request_id(journey)
+        client.depart(Trip(self._book, client, data, journey, grant, query, request_id, connection, started))
+        return True
+
+    def _answer(self, client: ClientSide, journey: Journey, consent: Consent, started: float) -> bool:
+        request_id = self._request_id(journey)
+        client.answered(consent.answer(request_id))
+        seconds = perf_counter() - started
+        book = self._book
+        book.metrics.decisions[consent.counted] += 1
+        book.metrics.request(consent.counted[0], journey.target.method, _OK, seconds)
+        book.access_log.write(request_id, journey.where, _OK, 0, seconds, consent.who)
+        return True
+
+    def _request_id(self, journey: Journey) -> str:
         ids = self._request_ids
-        client_is_trusted = journey.client.trusted
-        request_id = ids.keep(journey.plan.headers.get("X-Request-Id")) if client_is_trusted else ids.new()
-        trip = Trip(self._book, client, data, journey, grant, query, request_id, connection, started)
-        trip.depart()
-        return trip
+        return ids.keep(journey.plan.headers.get("X-Request-Id")) if journey.client.trusted else ids.new()

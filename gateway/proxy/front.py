@@ -17,7 +17,8 @@ from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
 from multidict import CIMultiDict
 
-from gateway.errors import GatewayError, TargetRejected
+from gateway.authz.endpoints import Endpoints
+from gateway.errors import GatewayError
 from gateway.observability.access_log import AccessLog, Where, Who
 from gateway.observability.metrics import Metrics
 from gateway.observability.request_id import RequestIds
@@ -27,6 +28,7 @@ from gateway.policy.navigation import is_navigation, redirect_status
 from gateway.policy.target import Target
 from gateway.problem import Problem, problem_response
 from gateway.proxy.context import RequestContext
+from gateway.proxy.decisions import Decisions
 from gateway.proxy.fast_lane import FastLane
 from gateway.proxy.handler import ProxyHandler
 from gateway.proxy.journey import Journey
@@ -35,7 +37,7 @@ from gateway.proxy.plan import Plans
 from gateway.proxy.portal import Portal
 from gateway.proxy.reply import SentReply
 from gateway.proxy.server import ClientConnection
-from gateway.refusal import BAD_VERSION, FORBIDDEN, INTERNAL, Refused, of_error
+from gateway.refusal import BAD_VERSION, INTERNAL, Refused, of_error
 
 ErrorPage = Callable[[Problem, str, web.BaseRequest], web.StreamResponse]
 _UNAUTHENTICATED: Final = 401
@@ -52,6 +54,8 @@ class Front:
         *,
         portal: Portal,
         proxy: ProxyHandler,
+        decisions: Decisions,
+        endpoints: Endpoints,
         journeys: Journeys,
         lane: FastLane,
         trusted_proxies: TrustedProxies,
@@ -64,6 +68,8 @@ class Front:
     ) -> None:
         self._portal = portal
         self._proxy = proxy
+        self._decisions = decisions
+        self._endpoints = endpoints
         self._trusted_proxies = trusted_proxies
         self._journeys = journeys
         self._lane = lane
@@ -83,7 +89,7 @@ class Front:
         task: asyncio.Task[None],
     ) -> web.BaseRequest:
         """Make the request object: the portal's kind where the portal may answer, aiohttp's plain one elsewhere."""
-        if self._portal.may_own(message.path):
+        if self._endpoints.of(message.path) is None and self._portal.may_own(message.path):
             return self._portal.make_request(message, payload, protocol, writer, task)
         return web.BaseRequest(message, payload, protocol, writer, task, asyncio.get_running_loop())
 
@@ -103,6 +109,8 @@ class Front:
             journey = self._journey(request, context)
             if journey.portal:
                 response = _unnamed(await self._portal.handle(request, context))
+            elif journey.dialect is not None:
+                response = await self._decisions(request, context, journey)
             else:
                 response = await self._proxy(request, context, journey)
         except (ConnectionError, asyncio.CancelledError):
@@ -141,16 +149,15 @@ class Front:
             context.error = error.problem.code
             return self._refuse(request, context, error.problem, close=error.close)
         if isinstance(error, GatewayError):
-            problem = self._problem(request, error, context)
+            problem = self._problem(error, context)
             context.error = getattr(error, "reason", problem.code)
             return self._refuse(request, context, problem, close=False)
         _log.error("a request failed", exc_info=error, extra={"request_id": context.request_id})
         context.error = INTERNAL.code
         return self._refuse(request, context, INTERNAL, close=True)
 
-    def _problem(self, request: web.BaseRequest, error: GatewayError, context: RequestContext) -> Problem:
-        if isinstance(error, TargetRejected) and self._portal.decides(request.raw_path):
-            return FORBIDDEN  # nginx would make a 500 of a 400
+    @staticmethod
+    def _problem(error: GatewayError, context: RequestContext) -> Problem:
         kinds = context.rule.credentials if context.rule is not None else None
         return of_error(error) if kinds is None else of_error(error, kinds)
 
@@ -172,20 +179,26 @@ class Front:
         return context.request_id
 
     def _refusal(self, request: web.BaseRequest, context: RequestContext, problem: Problem) -> web.StreamResponse:
-        if not is_navigation(request.method, request.headers):
+        target = context.journey.target if context.journey is not None else None
+        dialect = self._endpoints.of(request.raw_path)
+        if dialect is not None:
+            problem = dialect.refusal(problem, login_url(self._portal_url, target.url) if target is not None else None)
+        method = target.method if target is not None else request.method
+        if (dialect is not None and not dialect.redirects) or not is_navigation(method, request.headers):
             return problem_response(problem, context.request_id)
-        if problem.status == _UNAUTHENTICATED and context.journey is not None:
-            return self._to_login(request.method, context.journey.target)
+        if problem.status == _UNAUTHENTICATED and target is not None:
+            return self._to_login(target)
         try:
             return self._error_page(problem, context.request_id, request)
         except Exception:  # a page that cannot be drawn must not hide what happened
             _log.exception("an error page failed", extra={"request_id": context.request_id})
             return problem_response(problem, context.request_id)
 
-    def _to_login(self, method: str, target: Target) -> web.Response:
+    def _to_login(self, target: Target) -> web.Response:
         # What was to be done with another method cannot be done by coming back; the page it was on can be shown.
         location = login_url(self._portal_url, target.url)
-        return web.Response(status=redirect_status(method), headers={"Location": location, "Cache-Control": "no-store"})
+        status = redirect_status(target.method)
+        return web.Response(status=status, headers={"Location": location, "Cache-Control": "no-store"})
 
     def _record(
         self, request: web.BaseRequest, context: RequestContext, response: web.StreamResponse | None, seconds: float
@@ -198,14 +211,15 @@ class Front:
             else self._access_log.where(Where(client.address if client is not None else "", request.method, "", ""))
         )
         route = grant.rule.name if grant is not None else context.rule.name if context.rule is not None else ""
-        self._metrics.request(route, request.method, status, seconds)
+        method = journey.target.method if journey is not None else request.method
+        self._metrics.request(route, method, status, seconds)
         who = grant.who if grant is not None and not context.error else self._who(context, route)
         self._access_log.write(context.request_id, where, status, _sent_bytes(response), seconds, who)
 
     def _who(self, context: RequestContext, route: str) -> str:
         grant = context.grant
         verified = grant.verified if grant is not None else context.verified
-        decision = grant.decision if grant is not None else context.refused
+        decision = grant.decision if grant is not None else context.decision
         return self._access_log.who(
             Who(
                 route,

@@ -8,9 +8,7 @@ from time import perf_counter
 
 from aiohttp import HttpVersion11, web
 
-from gateway.errors import GatewayError
 from gateway.identity.live import LiveConnections
-from gateway.identity.verified import Verified
 from gateway.observability.metrics import Metrics
 from gateway.policy.rules import Rule
 from gateway.proxy.admission import Admission
@@ -21,7 +19,7 @@ from gateway.proxy.headers import ResponseHeaders
 from gateway.proxy.journey import Grant, Journey
 from gateway.proxy.plan import Plan
 from gateway.proxy.trip import Trip
-from gateway.refusal import BAD_UPGRADE, BODY_TOO_LARGE, BODY_TOO_SLOW, MALFORMED, Refused, of_decision
+from gateway.refusal import BAD_UPGRADE, BODY_TOO_LARGE, BODY_TOO_SLOW, MALFORMED, Refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,32 +82,12 @@ class ProxyHandler:
 
     async def _admitted(self, context: RequestContext, journey: Journey) -> Grant:
         """Return what was granted. Raises Refused for everything but an allowed request."""
-        admission = self._admission
-        if not journey.routed:
-            admission.route(journey)
-        verified: Verified | None = None
-        if journey.asks:
-            verified = admission.known(journey)
-            if verified is None:
-                verified = await self._resolve(journey)
-            context.verified = verified
-        grant = admission.grant(journey, verified)
+        verified = context.verified = await self._admission.whose(journey)
+        grant = self._admission.grant(journey, verified)
         if isinstance(grant, Grant):
             return grant
-        context.refused = grant
-        self._metrics.decisions[journey.rule.name if journey.rule else "", grant.outcome.value, grant.reason] += 1
-        raise Refused(of_decision(grant))
-
-    async def _resolve(self, journey: Journey) -> Verified | None:
-        counts = self._metrics.authentications
-        try:
-            verified = await self._admission.resolve(journey)
-        except GatewayError:
-            counts["any", "refused"] += 1
-            raise
-        if verified is not None:
-            counts[verified.kind.value, "accepted"] += 1
-        return verified
+        context.decision = grant
+        raise self._admission.refusal(grant)
 
     def _exchange(self, request: web.BaseRequest, context: RequestContext, journey: Journey, grant: Grant) -> Exchange:
         body = None

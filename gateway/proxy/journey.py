@@ -9,7 +9,9 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
+from gateway.authz.dialect import Dialect
 from gateway.identity.verified import Verified
 from gateway.observability.metrics import Histogram
 from gateway.policy.client import ClientAddress
@@ -21,24 +23,54 @@ from gateway.proxy.request_head import RequestHead
 from gateway.proxy.times import Times
 from gateway.proxy.upstream import UpstreamPool
 
+if TYPE_CHECKING:
+    from gateway.proxy.decisions import Consent
+
 
 class Journey:
-    """One kind of request. ``where`` is its part of the access log's line."""
+    """One kind of request. ``where`` is its part of the access log's line.
 
-    __slots__ = ("asks", "client", "grant", "key", "plan", "portal", "routed", "rule", "target", "where")
+    With a ``dialect`` another proxy asks about it: ``target`` is the request that it describes.
+    """
 
-    def __init__(self, plan: Plan, client: ClientAddress, target: Target, where: str, *, portal: bool) -> None:
+    __slots__ = (
+        "asks",
+        "client",
+        "consent",
+        "dialect",
+        "grant",
+        "key",
+        "plan",
+        "portal",
+        "routed",
+        "rule",
+        "target",
+        "where",
+    )
+
+    def __init__(
+        self,
+        plan: Plan,
+        client: ClientAddress,
+        target: Target,
+        where: str,
+        *,
+        portal: bool,
+        dialect: Dialect | None = None,
+    ) -> None:
         self.plan = plan
         self.client = client
         self.target = target
         self.where = where
         self.portal = portal
+        self.dialect = dialect
         # Filled in by admission: the rule, whether it asks for a credential that is there, and that one's cache key.
         self.routed = False
         self.rule: Rule | None = None
         self.asks = False
         self.key: bytes | None = None
         self.grant: Grant | None = None
+        self.consent: Consent | None = None
 
 
 @dataclass(slots=True)

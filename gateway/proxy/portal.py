@@ -19,7 +19,6 @@ from gateway.refusal import BODY_TOO_LARGE, Refused
 
 # On every host, whatever its routes say.
 RESERVED: Final = "/.gateway"
-_DECISIONS: Final = RESERVED + "/authz/"
 # Under this key a request carries what the front has read about it.
 CONTEXT: Final = web.RequestKey("context", RequestContext)
 
@@ -37,11 +36,10 @@ class Portal:
     ``Application._make_request`` and ``_handle`` are what aiohttp's own runner calls; only this class uses them.
     """
 
-    def __init__(self, application: web.Application, host: str, aliases: frozenset[str]) -> None:
+    def __init__(self, application: web.Application, host: str) -> None:
         self._application = application
         # A URL's host name is without the brackets that an IPv6 address has in a target.
         self._host = parse_host(f"[{host.strip('[]')}]") if ":" in host else host
-        self._aliases = aliases
         self._exact, self._below = _paths(application)
 
     def may_own(self, raw_path: str) -> bool:
@@ -55,15 +53,7 @@ class Portal:
         segments = target.segments
         if segments and segments[0] == RESERVED[1:]:
             return True
-        if target.host != self._host:
-            return target.path in self._aliases
-        path = target.decoded_path
-        return path in self._aliases or self._registered(path)
-
-    def decides(self, raw_path: str) -> bool:
-        """Tell whether a request line names an endpoint where other proxies ask for a decision, on any host."""
-        path = raw_path.partition("?")[0]
-        return path in self._aliases or path.startswith(_DECISIONS)
+        return target.host == self._host and self._registered(target.decoded_path)
 
     def _registered(self, path: str) -> bool:
         return path in self._exact or path.startswith(self._below)

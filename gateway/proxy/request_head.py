@@ -84,7 +84,7 @@ class RequestHeads:
             consumed |= plan.ours
         path = target.raw if rule.rewrite is None else upstream_target(target, rule.rewrite)
         line = b"%b %b" % (target.method.encode(), path.encode())
-        until, identity = self._identity_block(rule, verified)
+        until, identity = self.identity_block(rule, verified)
         fields = b"\r\n%b%b%bX-Request-Id: " % (
             plan.lines.get((rule.index, consumed)) or plan.forwarded(self._fields, rule, consumed),
             identity,
@@ -95,7 +95,8 @@ class RequestHeads:
         switch = b"Connection: Upgrade\r\nUpgrade: websocket\r\n" if upgrade else b""
         return RequestHead(line, host, fields, b"\r\n%b%b\r\n" % (plan.framing, switch), until)
 
-    def _identity_block(self, rule: Rule, verified: Verified | None) -> tuple[float, bytes]:
+    def identity_block(self, rule: Rule, verified: Verified | None) -> tuple[float, bytes]:
+        """Return the lines that say who asks, and the end of what is signed in them, in monotonic seconds."""
         if verified is None:
             block = self._anonymous.get(rule.index)
             if block is None:

@@ -132,11 +132,12 @@ class ClientConnection(RequestHandler):
         self._received += len(data)
         if self._trip is not None:
             self._trip.hand_over()  # there is more before the answer: the plain path keeps the order
-        elif self._lane is not None and self._boundary.here and self._is_idle() and not self._paused:
-            self._trip = self._lane.enter(self, data)
-            if self._trip is not None:
-                return
+        elif self._is_clear() and self._lane is not None and self._lane.enter(self, data):
+            return
         self._read(data)
+
+    def _is_clear(self) -> bool:
+        return self._boundary.here and self._is_idle() and not self._paused
 
     def _is_idle(self) -> bool:
         """Whether aiohttp has nothing to do but to wait for a request."""
@@ -185,6 +186,10 @@ class ClientConnection(RequestHandler):
             return None
         self._begun = None
         return begun[1]
+
+    def depart(self, trip: Trip) -> None:
+        self._trip = trip
+        trip.depart()
 
     def answered(self, data: bytes) -> None:
         self._trip = None

@@ -25,6 +25,9 @@ class ClientSide(Protocol):
     def peer_address(self) -> str | None:
         """The address at the other end, None for a unix socket."""
 
+    def depart(self, trip: Trip) -> None:
+        """Send the trip's request, and wait for its end."""
+
     def answered(self, data: bytes) -> None:
         """Write a whole answer; the connection waits for the next request."""
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from aiohttp import web
 
+from gateway.authz.endpoints import Endpoints
 from gateway.clock import SystemClock
 from gateway.config.rules import compile_rules
 from gateway.config.settings import Settings
@@ -36,6 +37,7 @@ from gateway.observability.request_id import RequestIds
 from gateway.policy.client import TrustedProxies
 from gateway.problem import Problem
 from gateway.proxy.admission import Admission
+from gateway.proxy.decisions import Decisions
 from gateway.proxy.fast_lane import FastLane
 from gateway.proxy.front import Front
 from gateway.proxy.handler import ProxyHandler, ProxyLimits
@@ -347,7 +349,6 @@ def _portal() -> web.Application:
             web.get("/broken", _broken),
             web.get("/elsewhere", _elsewhere),
             web.get("/.gateway/start", _login),
-            web.get("/oauth2/auth", _login),
         ]
     )
     return application
@@ -364,13 +365,14 @@ async def standing(settings: Settings, *, fast: bool = True) -> AsyncIterator[St
     access_log = AccessLog(as_json=True, stream=written)
     limits = settings.server.limits
     idle_seconds = limits.idle_timeout.total_seconds()
+    heads = RequestHeads(RequestHeaders(rules, OWN_COOKIES), lambda who, to: f"signed.{who.username}.{to}", ISSUER)
     admission = Admission(
         rules=rules,
         resolver=resolver,
         upstreams=upstreams,
         metrics=metrics,
         access_log=access_log,
-        heads=RequestHeads(RequestHeaders(rules, OWN_COOKIES), lambda who, to: f"signed.{who.username}.{to}", ISSUER),
+        heads=heads,
         client_seconds=idle_seconds,
     )
     response_headers = ResponseHeaders(rules, OWN_COOKIES)
@@ -381,12 +383,14 @@ async def standing(settings: Settings, *, fast: bool = True) -> AsyncIterator[St
         response_headers=response_headers,
         limits=ProxyLimits(limits.body_bytes, idle_seconds),
     )
-    portal = Portal(_portal(), "portal.test", frozenset({"/oauth2/auth"}))
+    portal, endpoints = Portal(_portal(), "portal.test"), Endpoints()
     trusted_proxies = TrustedProxies(settings.server.trusted_proxies)
-    journeys, request_ids = Journeys(portal, trusted_proxies, "http", access_log), RequestIds()
+    journeys, request_ids = Journeys(portal, endpoints, trusted_proxies, "http", access_log), RequestIds()
+    decisions = Decisions(admission, heads, metrics, access_log)
     lane = FastLane(
         journeys=journeys,
         admission=admission,
+        decisions=decisions,
         book=Book(metrics, access_log, response_headers),
         request_ids=request_ids,
         max_header_bytes=limits.header_bytes,
@@ -394,6 +398,8 @@ async def standing(settings: Settings, *, fast: bool = True) -> AsyncIterator[St
     front = Front(
         portal=portal,
         proxy=proxy,
+        decisions=decisions,
+        endpoints=endpoints,
         journeys=journeys,
         lane=lane,
         trusted_proxies=trusted_proxies,

@@ -87,9 +87,9 @@ def lanes(settings_for: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
     enter = FastLane.enter
 
     def counted(self: FastLane, client: Any, data: bytes) -> Any:
-        trip = enter(self, client, data)
-        entered.append(trip is not None)
-        return trip
+        taken = enter(self, client, data)
+        entered.append(taken)
+        return taken
 
     monkeypatch.setattr(FastLane, "enter", counted)
 

@@ -71,7 +71,7 @@ async def test_decision_endpoints_answer_403_to_what_a_proxy_garbles(stand: Stan
 def test_the_portal_may_live_at_an_ipv6_address(host: str) -> None:
     application = web.Application()
     application.router.add_get("/login", _login)
-    portal = Portal(application, host, frozenset())
+    portal = Portal(application, host)
     assert portal.owns(parse_target("GET", "/login", "[2001:DB8::1]:8080", "http"))
     assert not portal.owns(parse_target("GET", "/login", "[2001:db8::2]:8080", "http"))
 

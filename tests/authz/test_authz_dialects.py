@@ -1,0 +1,320 @@
+"""What every dialect answers, over real sockets: the same decision in the words of the proxy that asks."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from gateway.config.load import load_settings
+from tests.proxy.proxying import Reply, Standing, connected, request, standing
+
+ROUTES = """
+version: 1
+server: {internal_listen: null, trusted_proxies: [127.0.0.1/32]}
+routes:
+  - {name: open, match: {host: app.test, path: /public/**}, access: public, upstream: "http://127.0.0.1:9"}
+  - {name: shut, match: {host: app.test, path: /shut/**}, access: deny, upstream: "http://127.0.0.1:9"}
+  - {name: staff, match: {host: app.test, path: /staff/**}, require: {roles: [staff]}, upstream: "http://127.0.0.1:9"}
+  - name: write
+    match: {host: app.test, path: /notes/**, methods: [PATCH, DELETE]}
+    require: {roles: [staff]}
+    upstream: "http://127.0.0.1:9"
+  - {name: here, match: {host: app.test, path: /here/**}, require: {source_ip: [10.0.0.0/8]}, upstream: "http://127.0.0.1:9"}
+  - {name: quiet, match: {host: app.test, path: /quiet/**}, websocket: false, upstream: "http://127.0.0.1:9"}
+  - {name: app, match: {host: app.test}, identity: {assertion: {audience: app}}, upstream: "http://127.0.0.1:9"}
+"""
+DIALECTS = ("nginx", "forward", "envoy")
+NAVIGATION = "Sec-Fetch-Mode: navigate"
+
+
+@pytest.fixture(params=[True, False], ids=["fast", "plain"])
+async def front(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Standing]:
+    config = tmp_path / "gateway.yaml"
+    config.write_text(ROUTES)
+    async with standing(load_settings(config, {}).settings, fast=request.param) as stand:
+        yield stand
+
+
+def asking(
+    dialect: str,
+    path: str,
+    *fields: str,
+    method: str = "GET",
+    host: str = "app.test",
+    scheme: str = "https",
+    token: str = "ann-token",
+) -> bytes:
+    """Write the request by which a proxy asks about another."""
+    if dialect == "envoy":
+        proto = f"X-Forwarded-Proto: {scheme}"
+        return request(f"{method} /.gateway/authz/envoy{path}", proto, *fields, host=host, token=token)
+    if dialect == "nginx":
+        described = [f"X-Original-URL: {scheme}://{host}{path}", f"X-Original-Method: {method}"]
+    else:
+        described = [
+            f"X-Forwarded-Method: {method}",
+            f"X-Forwarded-Proto: {scheme}",
+            f"X-Forwarded-Host: {host}",
+            f"X-Forwarded-Uri: {path}",
+        ]
+    return request(f"GET /.gateway/authz/{dialect}", *described, *fields, host="asked.test", token=token)
+
+
+async def twice(front: Standing, data: bytes, method: str = "GET") -> Reply:
+    """Ask on a kept connection until what is remembered answers; every answer must be the same but for its id."""
+    async with connected(front.port) as client:
+        replies = []
+        for _ in range(3):
+            client.send(data)
+            replies.append(await client.reply(method=method))
+            if replies[-1].all("connection") == ["close"]:
+                break
+    heads = {tuple(line for line in reply.head.split(b"\r\n") if _lasting(line)) for reply in replies}
+    assert len(heads) == 1, heads
+    return replies[-1]
+
+
+def _lasting(line: bytes) -> bool:
+    # The id is in the problem's body, too, so its length varies with the test's own counter only.
+    return not line.lower().startswith((b"x-request-id", b"date"))
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_who_may_pass_is_named(front: Standing, dialect: str) -> None:
+    reply = await twice(front, asking(dialect, "/x?y=/../1"))
+    assert (reply.status, reply.body) == (200, b"")
+    assert reply.one("X-Forwarded-User") == "ann"
+    assert reply.one("X-Forwarded-Groups") == "staff,user"
+    assert reply.one("X-Gateway-Assertion") == "signed.ann.app"
+    assert (reply.one("Cache-Control"), reply.all("Set-Cookie")) == ("no-store", [])
+    nobody = await twice(front, asking(dialect, "/public/x"))
+    assert (nobody.status, nobody.all("X-Forwarded-User")) == (200, [])
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_what_is_remembered_ends_with_the_credential(front: Standing, dialect: str) -> None:
+    async with connected(front.port) as client:
+        for _ in range(3):
+            client.send(asking(dialect, "/x"))
+            assert (await client.reply()).status == 200
+        front.people.known.pop("ann-token")
+        front.revoke("ann")
+        client.send(asking(dialect, "/x"))
+        assert (await client.reply()).status == 401
+        front.people.down = True
+        client.send(asking(dialect, "/x", "X-Extra: 1"))
+        down = await client.reply()
+        assert (down.status, down.all("X-Forwarded-User")) == (503, [])
+
+
+async def test_a_person_is_sent_to_log_in(front: Standing) -> None:
+    login = "http://portal.test/login?rd=https%3A%2F%2Fapp.test%2Fx%3Fy%3D1"
+    for dialect in ("forward", "envoy"):
+        for method, status in (("GET", 302), ("HEAD", 302), ("POST", 303)):
+            reply = await twice(front, asking(dialect, "/x?y=1", NAVIGATION, method=method, token=""), method)
+            assert (reply.status, reply.one("Location")) == (status, login), (dialect, method)
+        by_accept = await front.ask(asking(dialect, "/x?y=1", "Accept: text/html", token=""))
+        assert (by_accept.status, by_accept.one("Location")) == (302, login)
+        posted = await front.ask(asking(dialect, "/x?y=1", "Accept: text/html", method="POST", token=""))
+        assert (posted.status, posted.all("Location")) == (401, [])
+    nginx = await twice(front, asking("nginx", "/x?y=1", NAVIGATION, token=""))
+    assert (nginx.status, nginx.one("Location")) == (401, login)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_a_program_is_told(front: Standing, dialect: str) -> None:
+    for token in ("", "unknown"):
+        reply = await twice(front, asking(dialect, "/x", token=token))
+        assert (reply.status, reply.code) == (401, "invalid_credential" if token else "unauthenticated")
+        assert reply.one("WWW-Authenticate").startswith("Bearer")
+        assert reply.all("X-Forwarded-User") == []
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_who_may_not_is_forbidden(front: Standing, dialect: str) -> None:
+    for path, method, host in (
+        ("/staff/x", "GET", "app.test"),
+        ("/shut/x", "GET", "app.test"),
+        ("/notes/x", "PATCH", "app.test"),
+        ("/notes/x", "DELETE", "app.test"),
+        ("/x", "GET", "nowhere.test"),
+    ):
+        for fields in ((), (NAVIGATION,)):
+            reply = await twice(front, asking(dialect, path, *fields, method=method, host=host, token="bob-token"))
+            assert (reply.status, reply.all("Location")) == (403, []), (path, method, host)
+    assert (await front.ask(asking(dialect, "/notes/x", token="bob-token"))).status == 200
+    assert (await front.ask(asking(dialect, "/notes/x", method="DELETE"))).status == 200
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_the_address_that_counts_is_the_clients(front: Standing, dialect: str) -> None:
+    for forwarded, status in (("10.1.2.3", 200), ("10.1.2.3, 192.0.2.1", 403), ("10.1.2.3, 127.0.0.1", 200)):
+        reply = await twice(front, asking(dialect, "/here/x", f"X-Forwarded-For: {forwarded}"))
+        assert reply.status == status, forwarded
+
+
+PATHS = (
+    "/public/../staff/x",
+    "/public/%2e%2e/staff/x",
+    "/public/%252e%252e/staff/x",
+    "/public/..;x/staff/x",
+    "/public/..%2fstaff",
+    "/public%5c..%5cstaff",
+    "/public\\..\\staff",
+    "/public//x",
+    "//app.test/public/x",
+    "/public/%00",
+    "/public/x#fragment",
+    "/public/%zz",
+    "/public/%c0%ae%c0%ae/staff",
+    "public/x",
+    "",
+    "*",
+    "http://app.test/public/x",
+    "https://app.test/public/x",
+    "/public/\u00e9",
+)
+
+
+# To nginx's dialect a URL without a path names the root.
+@pytest.mark.parametrize(
+    ("dialect", "path"), [(dialect, path) for dialect in DIALECTS for path in PATHS if path or dialect != "nginx"]
+)
+async def test_a_path_without_one_reading_is_never_an_allow(front: Standing, dialect: str, path: str) -> None:
+    reply = await front.ask(asking(dialect, path))
+    # Envoy writes its prefix and the path together: what is no path then names another address, or is no HTTP.
+    allowed = {400, 403, 404} if dialect == "envoy" else {403}
+    assert reply.status in allowed, reply.head
+    assert reply.all("X-Forwarded-User") == []
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        (),
+        ("X-Forwarded-Method: GET",),
+        ("X-Forwarded-Method: GET", "X-Forwarded-Uri: /public/x"),
+        ("X-Forwarded-Method: GET", "X-Forwarded-Uri: /public/x", "X-Forwarded-Host: app.test"),
+        ("X-Forwarded-Method: GET", "X-Forwarded-Uri: /public/x", "X-Forwarded-Proto: https"),
+        ("X-Forwarded-Uri: /public/x", "X-Forwarded-Host: app.test", "X-Forwarded-Proto: https"),
+    ],
+    ids=["nothing", "method", "method and path", "no scheme", "no host", "no method"],
+)
+async def test_forward_needs_all_four_fields(front: Standing, fields: tuple[str, ...]) -> None:
+    assert (await front.get("/.gateway/authz/forward", *fields)).status == 403
+
+
+WHOLE = (
+    "X-Forwarded-Method: GET",
+    "X-Forwarded-Proto: https",
+    "X-Forwarded-Host: app.test",
+    "X-Forwarded-Uri: /public/x",
+)
+
+
+@pytest.mark.parametrize("doubled", WHOLE)
+async def test_forward_refuses_a_field_that_is_sent_twice(front: Standing, doubled: str) -> None:
+    assert (await front.get("/.gateway/authz/forward", *WHOLE)).status == 200
+    assert (await front.get("/.gateway/authz/forward", *WHOLE, doubled)).status == 403
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("Method: GET", "Method: GET, POST"),
+        ("Method: GET", "Method: get"),
+        ("Method: GET", "Method: "),
+        ("Proto: https", "Proto: http, https"),
+        ("Proto: https", "Proto: gopher"),
+        ("Proto: https", "Proto: "),
+        ("Host: app.test", "Host: app.test, app.test"),
+        ("Host: app.test", "Host: ann@app.test"),
+        ("Host: app.test", "Host: app.test:x"),
+        ("Host: app.test", "Host: "),
+    ],
+)
+async def test_forward_refuses_a_field_without_one_reading(front: Standing, old: str, new: str) -> None:
+    fields = [field.replace(old, new) for field in WHOLE]
+    assert fields != list(WHOLE)
+    assert (await front.get("/.gateway/authz/forward", *fields)).status == 403
+
+
+async def test_forward_takes_the_schemes_that_traefik_writes_for_sockets(front: Standing) -> None:
+    for scheme in ("ws", "wss"):
+        assert (await front.ask(asking("forward", "/x", scheme=scheme))).status == 200
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND", "REPORT"])
+async def test_envoy_may_ask_with_every_method(front: Standing, method: str) -> None:
+    reply = await front.ask(asking("envoy", "/x", "Content-Length: 0", method=method), method=method)
+    assert (reply.status, reply.all("X-Forwarded-User")) == (200, ["ann"])
+
+
+async def test_envoy_is_answered_without_waiting_for_a_body(front: Standing) -> None:
+    for framing in ("Content-Length: 1000", "Transfer-Encoding: chunked"):
+        async with connected(front.port) as client:
+            client.send(asking("envoy", "/x", framing, "Expect: 100-continue", method="POST"))
+            reply = await client.reply()
+            assert (reply.status, reply.one("Connection")) == (200, "close")
+
+
+async def test_envoys_host_is_the_one_it_routes_by(front: Standing) -> None:
+    for host in ("X-Forwarded-Host: app.test", "X-Forwarded-Host: nowhere.test"):
+        assert (await front.ask(asking("envoy", "/x", host, host="nowhere.test"))).status == 403
+        assert (await front.ask(asking("envoy", "/x", host))).status == 200
+    assert (await front.ask(asking("envoy", "/x", "Host: app.test"))).status == 400
+    assert (await front.ask(asking("envoy", "/x", "X-Forwarded-Proto: https"))).status == 403
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_a_socket_of_another_host_is_not_opened_with_somebodys_cookie(front: Standing, dialect: str) -> None:
+    cookie, key = "Cookie: gateway=ann-session", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
+    own, other = "Origin: https://app.test", "Origin: https://evil.example"
+    upgrade = ("Connection: Upgrade", "Upgrade: websocket")
+    for also in ((), upgrade):
+        assert (await twice(front, asking(dialect, "/socket", cookie, key, own, *also, token=""))).status == 200
+        assert (await twice(front, asking(dialect, "/socket", cookie, key, other, *also, token=""))).status == 403
+        assert (await twice(front, asking(dialect, "/socket", cookie, key, *also, token=""))).status == 403
+        assert (await twice(front, asking(dialect, "/socket", key, other, *also))).status == 200
+        assert (await twice(front, asking(dialect, "/quiet/socket", key, own, *also))).status == 403
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/.gateway/authz",
+        "/.gateway/authz/",
+        "/.gateway/authz/nginx/",
+        "/.gateway/authz/forward/x",
+        "/.gateway/authz/envoyx/public/x",
+        "/.gateway/authz/%6eginx",
+        "/.gateway/authz;x/forward",
+        "/.gateway/authz/FORWARD",
+    ],
+)
+async def test_another_spelling_is_no_endpoint(front: Standing, path: str) -> None:
+    fields = (*WHOLE, "X-Original-URL: https://app.test/public/x", "X-Original-Method: GET")
+    reply = await front.get(path, *fields)
+    assert (reply.status, reply.all("X-Forwarded-User")) == (404, [])
+
+
+@pytest.mark.parametrize("path", ["/oauth2/auth", "/.gateway/authz/nginx", "/.gateway/authz/forward"])
+async def test_a_query_that_would_narrow_the_answer_is_not_ignored(front: Standing, path: str) -> None:
+    fields = (*WHOLE, "X-Original-URL: https://app.test/public/x", "X-Original-Method: GET")
+    assert (await front.get(path, *fields)).status == 200
+    assert (await front.get(f"{path}?allowed_groups=admin", *fields)).status == 403
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_the_log_says_what_was_decided(front: Standing, dialect: str) -> None:
+    await twice(front, asking(dialect, "/x?secret=1", method="GET"))
+    await front.ask(asking(dialect, "/staff/x", token="bob-token"))
+    *_, allowed, refused = front.log
+    assert (allowed["host"], allowed["path"], allowed["status"]) == ("app.test", "/x", 200)
+    assert (allowed["user"], allowed["route"], allowed["decision"]) == ("ann", "app", "authenticated")
+    assert (refused["user"], refused["route"], refused["decision"]) == ("bob", "staff", "missing_role")
+    assert front.metrics.decisions["app", "allow", "authenticated"] == 3
+    assert front.metrics.requests["app", "GET", 200] == 3
+    assert front.metrics.in_flight == 0
