@@ -47,7 +47,8 @@ from gateway.proxy.portal import CONTEXT, Portal
 from gateway.proxy.request_head import RequestHeads
 from gateway.proxy.server import GatewayServer
 from gateway.proxy.trip import Book
-from gateway.proxy.upstream import Upstreams
+from gateway.proxy.upstream.report import UpstreamReport
+from gateway.proxy.upstream.upstreams import Upstreams
 from gateway.storage.connect import OpenDatabase
 from gateway.storage.events import EventFeed
 from gateway.tokens.access import AccessTokens
@@ -126,7 +127,9 @@ class Gateway:
         self.activity = Activity(self.accounts.sessions, self.accounts.api_tokens)
         self.resolver = self._resolver()
         self.upstreams = Upstreams(settings)
-        self.health = Health(self.feed.fresh, self.metrics)
+        report = UpstreamReport(self.upstreams)
+        self.metrics.add(report.collect)
+        self.health = Health(self.feed.fresh, self.metrics, report.lines)
         self.access_log = AccessLog(as_json=wants_json(settings.logging.format))
         self.housekeeping = Housekeeping(
             (

@@ -166,5 +166,21 @@ class UpstreamInvalid(UpstreamError):
     """The upstream's answer is not strict HTTP/1.1."""
 
 
+class UpstreamBusy(UpstreamError):
+    """All servers have as much to do as they may have, and so has the queue before them."""
+
+    def __init__(self, retry_after_seconds: int) -> None:
+        self.retry_after_seconds = retry_after_seconds
+        super().__init__("busy")
+
+
+class UpstreamDown(UpstreamError):
+    """Health checks say that none of the servers works."""
+
+    def __init__(self, retry_after_seconds: int) -> None:
+        self.retry_after_seconds = retry_after_seconds
+        super().__init__("down")
+
+
 class UpstreamTimeout(UpstreamError):
     """The upstream did not answer within the route's time."""

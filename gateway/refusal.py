@@ -16,6 +16,8 @@ from gateway.errors import (
     StorageError,
     TargetRejected,
     TooManyAttempts,
+    UpstreamBusy,
+    UpstreamDown,
     UpstreamError,
     UpstreamTimeout,
 )
@@ -112,12 +114,22 @@ def of_error(error: GatewayError, kinds: Collection[CredentialKind] = frozenset(
             return Problem(404, "not_found", "There is nothing like that, or it is not yours to see.")
         case StorageError():
             return UNAVAILABLE
-        case UpstreamTimeout():
-            return GATEWAY_TIMEOUT
         case UpstreamError():
-            return BAD_GATEWAY
+            return _upstream(error)
         case _:
             return INTERNAL
+
+
+def _upstream(error: UpstreamError) -> Problem:
+    match error:
+        case UpstreamBusy() | UpstreamDown():
+            retry = {"Retry-After": str(error.retry_after_seconds)}
+            detail = "The application behind the gateway cannot take this right now. Try again in a moment."
+            return Problem(503, f"upstream_{error.reason}", detail, headers=retry)
+        case UpstreamTimeout():
+            return GATEWAY_TIMEOUT
+        case _:
+            return BAD_GATEWAY
 
 
 def _login_refused(error: LoginRefused) -> Problem:

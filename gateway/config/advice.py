@@ -21,6 +21,7 @@ def advise(settings: Settings) -> Iterator[Finding]:
     """Yield a finding for each key that may not do what its author wants."""
     yield from _exposure(settings)
     yield from _unused(settings)
+    yield from _unverified(settings)
     yield from _readable_secrets(settings)
 
 
@@ -33,6 +34,13 @@ def _exposure(settings: Settings) -> Iterator[Finding]:
         yield Finding(("server", "trusted_proxies"), message)
     if settings.passwords.bcrypt_cost < _CHEAP_BCRYPT:
         yield Finding(("passwords", "bcrypt_cost"), "makes stolen hashes cheap to guess: 12 is a good value")
+
+
+def _unverified(settings: Settings) -> Iterator[Finding]:
+    for name, upstream in settings.upstreams.items():
+        if not upstream.tls.verify:
+            message = "is false: whoever can intercept connections to the servers reads and answers every request"
+            yield Finding(("upstreams", name, "tls", "verify"), message)
 
 
 def _unused(settings: Settings) -> Iterator[Finding]:

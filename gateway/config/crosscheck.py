@@ -21,7 +21,20 @@ def crosscheck(settings: Settings) -> Iterator[Finding]:
     yield from _server(settings)
     yield from _secrets(settings)
     yield from _lifetimes(settings)
+    yield from _upstreams(settings)
     yield from _routes(settings)
+
+
+def _upstreams(settings: Settings) -> Iterator[Finding]:
+    for name, upstream in settings.upstreams.items():
+        path: KeyPath = ("upstreams", name)
+        tls = upstream.tls
+        if (tls.cert_file is None) is not (tls.key_file is None):
+            yield Finding((*path, "tls"), "cert_file and key_file belong together: give both")
+        if tls.model_fields_set and not any(url.startswith("https:") for url in upstream.servers):
+            yield Finding((*path, "tls"), "has no effect: none of the servers has an https URL")
+        if len(set(upstream.servers)) < len(upstream.servers):
+            yield Finding((*path, "servers"), "names a server twice")
 
 
 def _server(settings: Settings) -> Iterator[Finding]:

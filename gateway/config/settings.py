@@ -15,6 +15,7 @@ from gateway.config.route import Route
 from gateway.config.scalars import Duration, parse_duration
 from gateway.config.section import Section
 from gateway.config.server import Server
+from gateway.config.upstream import Upstream
 from gateway.config.values import (
     FilePath,
     Issuer,
@@ -115,28 +116,6 @@ class Branding(Section):
 
     name: Label = Field("Gateway", max_length=80)
     """What the pages call this place."""
-
-
-class UpstreamTimeouts(Section):
-    """How long an upstream may take."""
-
-    connect: Duration = parse_duration("2s")
-    """The longest wait for a connection."""
-    response: Duration = parse_duration("60s")
-    """The longest wait for the response's head."""
-    idle: Duration = parse_duration("90s")
-    """The longest silence after it."""
-
-
-class Upstream(Section):
-    """A named pool of servers."""
-
-    servers: Annotated[tuple[Origin, ...], OneOrMore] = Field(min_length=1)
-    """URLs of scheme, host and port; several take turns."""
-    balance: Literal["round_robin"] = "round_robin"
-    """How one of several servers is chosen."""
-    timeouts: UpstreamTimeouts = UpstreamTimeouts()
-    """How long an upstream may take."""
 
 
 class Settings(Section):

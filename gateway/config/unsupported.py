@@ -13,7 +13,6 @@ UNSUPPORTED: Final = frozenset(
         "tests",
         "trusted_issuers",
         "server.tls",
-        "upstreams.*.health_check",
         "routes.*.cors",
         "routes.*.rate_limit",
         "routes.*.redirect",
@@ -31,8 +30,6 @@ UNSUPPORTED: Final = frozenset(
 # A value of a known key whose meaning is not here yet.
 UNSUPPORTED_VALUES: Final = frozenset(
     {
-        ("upstreams.*.balance", "least_requests"),
-        ("upstreams.*.balance", "hash_ip"),
         ("routes.*.credentials", "basic"),
         ("routes.*.credentials", "client_certificate"),
     },

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, ValidationInfo
 from gateway.errors import TargetRejected
 from gateway.policy.client import UNIX_PEERS
 from gateway.policy.host import MAX_PORT, parse_authority, parse_host
+from gateway.policy.target import parse_target
 
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
@@ -180,6 +181,20 @@ def _socket(text: str) -> str:
     return text
 
 
+def _server_address(text: str) -> str:
+    return _socket(text) if text.startswith("unix:") else origin(text)
+
+
+def _probe_path(text: str) -> str:
+    try:
+        parse_target("GET", text, "localhost", "http")
+    except TargetRejected as error:
+        raise ValueError(f"must be a path such as /healthz ({error.reason})") from error
+    if not text.startswith("/"):
+        raise ValueError("must be a path such as /healthz")
+    return text
+
+
 def _anchored(path: Path, info: ValidationInfo) -> Path:
     """Paths in a file are relative to the file, so that it means the same from every working directory."""
     if "\0" in str(path):
@@ -203,5 +218,7 @@ PortalPrefix = Annotated[str, AfterValidator(_portal_prefix)]
 Label = Annotated[str, AfterValidator(_label)]
 Scope = Annotated[str, AfterValidator(_scope)]
 UpstreamName = Annotated[str, AfterValidator(_upstream_name)]
+ServerAddress = Annotated[str, AfterValidator(_server_address)]
+ProbePath = Annotated[str, AfterValidator(_probe_path)]
 Listen = Annotated[str, AfterValidator(_listen)]
 FilePath = Annotated[Path, AfterValidator(_anchored)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from aiohttp import web
 
@@ -10,11 +10,15 @@ from gateway.observability.metrics import Metrics
 
 
 class Health:
-    """Answers probes. ``fresh`` tells whether revocations arrive, which takes the database."""
+    """Answers probes. ``fresh`` tells whether revocations arrive, which takes the database.
 
-    def __init__(self, fresh: Callable[[], bool], metrics: Metrics) -> None:
+    ``details`` yields lines about what is behind the gateway, for those who may use the internal listener.
+    """
+
+    def __init__(self, fresh: Callable[[], bool], metrics: Metrics, details: Callable[[], Iterable[str]]) -> None:
         self._fresh = fresh
         self._metrics = metrics
+        self._details = details
         self.draining = False
 
     def public_routes(self) -> list[web.RouteDef]:
@@ -27,7 +31,7 @@ class Health:
         application.add_routes(
             [
                 web.get("/healthz", self.healthz),
-                web.get("/readyz", self.readyz),
+                web.get("/readyz", self.readyz_in_detail),
                 web.get("/metrics", self.metrics),
             ]
         )
@@ -39,11 +43,21 @@ class Health:
 
     async def readyz(self, _request: web.Request) -> web.Response:
         """Say whether requests should be sent here."""
+        return _text(*self._readiness())
+
+    async def readyz_in_detail(self, request: web.Request) -> web.Response:
+        """Say the same, and with ``?verbose`` how the upstreams do; none of them makes the gateway unready."""
+        text, status = self._readiness()
+        if "verbose" in request.query:
+            text = "\n".join([text, *self._details()])
+        return _text(text, status)
+
+    def _readiness(self) -> tuple[str, int]:
         if self.draining:
-            return _text("draining", 503)
+            return "draining", 503
         if not self._fresh():
-            return _text("the database does not answer", 503)
-        return _text("ready")
+            return "the database does not answer", 503
+        return "ready", 200
 
     async def metrics(self, _request: web.Request) -> web.Response:
         body = self._metrics.render()

@@ -59,6 +59,7 @@ class Metrics(Collector):
         self._gauges: list[tuple[str, str, Callable[[], float]]] = []
         self._labelled: list[tuple[str, str, str, Callable[[], Mapping[str, float]]]] = []
         self._counters: list[tuple[str, str, str, Callable[[], Mapping[str, int]]]] = []
+        self._collectors: list[Callable[[], Iterator[Metric]]] = []
         self._registry = CollectorRegistry()
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
@@ -83,6 +84,10 @@ class Metrics(Collector):
     ) -> None:
         """Have ``read`` called for counts by label whenever the metrics are asked for."""
         self._counters.append((name, documentation, label, read))
+
+    def add(self, collect: Callable[[], Iterator[Metric]]) -> None:
+        """Have ``collect`` called for further families whenever the metrics are asked for."""
+        self._collectors.append(collect)
 
     def render(self) -> bytes:
         """Return the text exposition format."""
@@ -122,6 +127,8 @@ class Metrics(Collector):
             for value, number in counts().items():
                 counted.add_metric([value], number)
             yield counted
+        for collect in self._collectors:
+            yield from collect()
         build = GaugeMetricFamily("gateway_build_info", "The version that runs.", labels=["version"])
         build.add_metric([version("auth-gateway")], 1)
         yield build

@@ -19,7 +19,8 @@ from gateway.policy.rules import Access, Rule, RuleTable
 from gateway.proxy.journey import Grant, Journey
 from gateway.proxy.request_head import RequestHeads
 from gateway.proxy.times import Times
-from gateway.proxy.upstream import UpstreamPool, Upstreams
+from gateway.proxy.upstream.pool import UpstreamPool
+from gateway.proxy.upstream.upstreams import Upstreams
 from gateway.refusal import BAD_ORIGIN, BAD_UPGRADE, Refused, of_decision
 
 _ALLOW: Final = Outcome.ALLOW

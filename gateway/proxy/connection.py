@@ -7,8 +7,7 @@ nothing of it can reach another client.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import httptools
 
@@ -25,6 +24,8 @@ from gateway.proxy.whole_response import read_whole
 
 # Above this, reading from the upstream stops until the client has taken some.
 _BUFFER_BYTES: Final = 256 * 1024
+# The reason of what we ended ourselves.
+CLOSED: Final = "closed"
 
 
 class Traveller(Protocol):
@@ -37,13 +38,14 @@ class Traveller(Protocol):
 class UpstreamConnection(IncomingResponse, asyncio.Protocol):
     """Await ``start``, ``check``, then take the body with ``read``."""
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, resting_place: deque[UpstreamConnection], authority: bytes
-    ) -> None:
-        """``resting_place`` is where it waits between exchanges: the kept connections of its server."""
+    # Whose it is, to the pool that opened it.
+    server: Any = None
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, authority: bytes, address: str = "") -> None:
+        """``authority`` is its server's Host field, ``address`` where it leads."""
         self._loop = loop
         self.authority = authority
-        self.resting_place = resting_place
+        self.address = address
         self.transport: asyncio.Transport | None = None
         self.reused = False
         self.last_used = 0.0
@@ -108,7 +110,7 @@ class UpstreamConnection(IncomingResponse, asyncio.Protocol):
         if self._error is not None and not self.complete:
             raise self._error
         if self.transport is None and not self.complete:
-            raise UpstreamUnreachable("closed")
+            raise UpstreamUnreachable(CLOSED)
 
     async def read(self) -> bytes:
         """Return some of the body, empty at its end. Raises UpstreamError when it ends too early."""
@@ -150,7 +152,7 @@ class UpstreamConnection(IncomingResponse, asyncio.Protocol):
         self._wake()
 
     def close(self) -> None:
-        self.fail(UpstreamUnreachable("closed"))
+        self.fail(UpstreamUnreachable(CLOSED))
 
     def rest(self) -> None:
         """Wait for the next exchange: until then the upstream has nothing to say."""
@@ -158,7 +160,6 @@ class UpstreamConnection(IncomingResponse, asyncio.Protocol):
         self._expecting = False
         self.reused = True
         self.last_used = self._loop.time()
-        self.resting_place.append(self)
 
     @property
     def usable(self) -> bool:
@@ -171,6 +172,14 @@ class UpstreamConnection(IncomingResponse, asyncio.Protocol):
         return self.complete and self.keep_alive and not self._reading_paused and self.usable
 
     @property
+    def at_fault(self) -> bool:
+        """Whether the exchange failed by the server's doing; a kept connection that it had closed is none of it."""
+        error = self._error
+        if error is None or self.complete or error.reason == CLOSED:
+            return False
+        return not (self.reused and self.died_unanswered)
+
+    @property
     def died_unanswered(self) -> bool:
         """Whether it broke before the first byte of a response: an idle connection that the upstream had closed."""
         return isinstance(self._error, UpstreamUnreachable) and self.received_bytes == 0
@@ -179,7 +188,7 @@ class UpstreamConnection(IncomingResponse, asyncio.Protocol):
         """Give away the transport of a connection that was switched, and the bytes behind the 101."""
         transport = self.transport
         if transport is None:
-            raise UpstreamUnreachable("closed")
+            raise UpstreamUnreachable(CLOSED)
         self.deadline = NEVER
         return transport, self.tail
 
@@ -253,7 +262,7 @@ class UpstreamConnection(IncomingResponse, asyncio.Protocol):
             self._error = UpstreamUnreachable("connection_lost" if self.status == 0 else "response_cut_short")
             self._error.__cause__ = exc
         elif self._error is None:
-            self._error = UpstreamUnreachable("closed")
+            self._error = UpstreamUnreachable(CLOSED)
         self._writing_paused = False
         self._wake()
 

@@ -29,6 +29,7 @@ class Exchange:
 
     __slots__ = (
         "_body",
+        "_client",
         "_connection",
         "_filter",
         "_grant",
@@ -49,9 +50,10 @@ class Exchange:
         request_id: bytes,
         body: RequestBody | None,
         live: LiveConnections,
+        client: str,
         begun: UpstreamConnection | None = None,
     ) -> None:
-        """``begun`` is a connection on which the request was sent already."""
+        """``client`` is an address; ``begun`` is a connection on which the request was sent already."""
         self._request = request
         self._grant = grant
         self._pool = grant.pool
@@ -59,6 +61,7 @@ class Exchange:
         self._request_id = request_id
         self._body = body
         self._live = live
+        self._client = client
         self._connection = begun
         self._pumping: asyncio.Task[None] | None = None
         self.sent_status = 0
@@ -91,13 +94,13 @@ class Exchange:
     async def _send(self) -> UpstreamConnection:
         """Return a connection on which the request was sent and the response's head has arrived."""
         method, pool, grant, body = self._request.method, self._pool, self._grant, self._body
-        begun = self._connection
-        resting = None if grant.upgrade or begun is not None else pool.resting()
+        begun, fresh = self._connection, grant.upgrade
         while True:
             if begun is not None:
                 connection, answered = begun, begun.answered()
             else:
-                connection = self._connection = resting or await pool.connect()
+                taken = None if fresh else pool.take(self._client)
+                connection = self._connection = taken or await pool.acquire(self._client, fresh=fresh)
                 head = grant.head.of(connection.authority, self._request_id)
                 answered = connection.start(head, grant.times, head_request=method == "HEAD", upgrade=grant.upgrade)
             try:
@@ -113,7 +116,7 @@ class Exchange:
                 if not (repeatable and connection.reused and connection.died_unanswered):
                     raise
                 self._release()
-                begun = resting = None
+                begun, fresh = None, True
             else:
                 return connection
 

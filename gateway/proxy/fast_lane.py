@@ -138,7 +138,7 @@ class FastLane:
     def _depart(
         self, client: ClientSide, data: bytes, journey: Journey, grant: Grant, query: bytes, started: float
     ) -> bool:
-        connection = grant.pool.resting()
+        connection = grant.pool.take(journey.client.address)
         if connection is None:
             return False
         request_id = self._request_id(journey)

@@ -59,7 +59,9 @@ class ProxyHandler:
         context.journey = begun.journey
         grant = context.grant = begun.grant
         request_id = begun.request_id.encode()
-        exchange = Exchange(request, grant, self._response_headers, request_id, None, self._live, begun.connection)
+        client = begun.journey.client.address
+        filters = self._response_headers
+        exchange = Exchange(request, grant, filters, request_id, None, self._live, client, begun.connection)
         return await self._carried(exchange, context, grant)
 
     @staticmethod
@@ -97,7 +99,8 @@ class ProxyHandler:
             body = self._body(request, journey.plan, grant.rule)
             if grant.upgrade and body is not None:
                 raise Refused(BAD_UPGRADE, close=True)
-        return Exchange(request, grant, self._response_headers, context.request_id.encode(), body, self._live)
+        client, request_id = journey.client.address, context.request_id.encode()
+        return Exchange(request, grant, self._response_headers, request_id, body, self._live, client)
 
     def _body(self, request: web.BaseRequest, plan: Plan, rule: Rule) -> RequestBody | None:
         if plan.chunked and request.version < HttpVersion11:

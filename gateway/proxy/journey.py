@@ -21,7 +21,7 @@ from gateway.policy.target import Target
 from gateway.proxy.plan import Plan
 from gateway.proxy.request_head import RequestHead
 from gateway.proxy.times import Times
-from gateway.proxy.upstream import UpstreamPool
+from gateway.proxy.upstream.pool import UpstreamPool
 
 if TYPE_CHECKING:
     from gateway.proxy.decisions import Consent

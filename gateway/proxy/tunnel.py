@@ -14,7 +14,7 @@ from gateway.errors import UpstreamInvalid
 from gateway.proxy.connection import UpstreamConnection
 from gateway.proxy.headers import ResponseHeaders
 from gateway.proxy.reply import SentReply
-from gateway.proxy.upstream import UpstreamPool
+from gateway.proxy.upstream.pool import UpstreamPool
 
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _SWITCHING: Final = 101
@@ -141,6 +141,7 @@ async def switch(
     pool.forget(connection)
     if request.transport is None:
         transport.abort()
+        pool.ended(connection)
         raise ConnectionResetError("the client has gone")
     request.transport.write(head)
     tunnel = Tunnel(request, transport)
@@ -149,6 +150,7 @@ async def switch(
         await tunnel.run(tail)
     finally:
         unregister()
+        pool.ended(connection)
     return SentReply(_SWITCHING, keep_alive=False, body_bytes=tunnel.sent_bytes)
 
 

@@ -382,8 +382,8 @@ server:
   tls: {cert_file: a}
   limits: {connections: 3, header_timeout: 10s}
 upstreams:
-  a: {servers: http://a, balance: hash_ip, health_check: {path: /}}
-  b: {servers: http://a, balance: least_requests}
+  a: {servers: http://a}
+  b: {servers: http://a}
 routes:
   - upstream: a
     credentials: [session, basic, client_certificate]
@@ -413,9 +413,6 @@ def test_key_of_a_later_feature_is_refused_by_name(tmp_path: Path) -> None:
         "trusted_issuers",
         "server.workers",
         "server.tls",
-        "upstreams.a.balance",
-        "upstreams.a.health_check",
-        "upstreams.b.balance",
         "routes[0].credentials[1]",
         "routes[0].credentials[2]",
         "routes[0].cors",

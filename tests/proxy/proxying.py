@@ -47,7 +47,7 @@ from gateway.proxy.portal import Portal
 from gateway.proxy.request_head import RequestHeads
 from gateway.proxy.server import GatewayServer
 from gateway.proxy.trip import Book
-from gateway.proxy.upstream import Upstreams
+from gateway.proxy.upstream.upstreams import Upstreams
 
 ISSUER = "http://portal.test"
 OWN_COOKIES = ("gateway", "gateway-form")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections import deque
 from typing import Any
 
 import pytest
@@ -37,7 +36,7 @@ class _Transport:
 
 def _parsed(data: bytes, loop: asyncio.AbstractEventLoop) -> tuple[Any, ...] | None:
     """What the plain path makes of ``data``: None unless it is one whole response on a connection that is kept."""
-    connection = UpstreamConnection(loop, deque(), b"app")
+    connection = UpstreamConnection(loop, b"app")
     connection.connection_made(_Transport())  # type: ignore[arg-type]
     connection.start(b"", Times(1, 1, 1), head_request=False, upgrade=False)
     connection.data_received(data)

@@ -1,0 +1,1 @@
+"""Upstreams: pools of servers, which of them is next, and how they do."""
