@@ -95,14 +95,18 @@ def _authorization(headers: Headers, looked_at: _LookedAt) -> Presented | None:
     values = headers.getall("Authorization")
     if len(values) > 1:
         raise TargetRejected("duplicate_authorization")
-    scheme, _, unverified = values[0].partition(" ")
-    unverified = unverified.strip()
-    scheme = scheme.lower()
+    scheme, unverified = _parted(values[0])
     if scheme == "bearer" and not looks_like_api_token(unverified):
         return Presented(_BEARER, "authorization", _sound(unverified)) if looked_at.bearer else None
     if scheme in _TOKEN_SCHEMES:
         return Presented(_API_TOKEN, "authorization", _sound(unverified)) if looked_at.api_token else None
     return None
+
+
+def _parted(value: str) -> tuple[str, str]:
+    """Return scheme and credential. One space parts them (RFC 9110 section 11.4); upstreams take a tab or more, too."""
+    scheme, *rest = value.split(maxsplit=1) or [""]
+    return scheme.lower(), rest[0].strip() if rest else ""
 
 
 def _api_key(headers: Headers) -> Presented:
@@ -123,9 +127,8 @@ def is_ours(headers: Headers, issuer: str) -> frozenset[str]:
     """Return the fields that carry a token of ours by its looks: stripped even where no credential is asked for."""
     ours = set()
     for value in headers.getall("Authorization", ()):
-        scheme, _, unverified = value.partition(" ")
-        text = unverified.strip()
-        if scheme.lower() in {"bearer", "token"} and (looks_like_api_token(text) or _issued_by(text, issuer)):
+        scheme, text = _parted(value)
+        if scheme in _TOKEN_SCHEMES and (looks_like_api_token(text) or _issued_by(text, issuer)):
             ours.add("authorization")
     if any(looks_like_api_token(value.strip()) for value in headers.getall("X-API-Key", ())):
         ours.add("x-api-key")

@@ -114,8 +114,8 @@ def parse_url(method: str, url: str) -> Target:
 
 
 def _read(method: str, raw_target: str, host_header: str | None, scheme: str) -> Target:
-    if method not in _METHODS and not _METHOD.fullmatch(method):
-        raise TargetRejected("bad_method")
+    if method not in _METHODS:
+        _check_method(method)
     if not host_header:
         raise TargetRejected("missing_host")
     if scheme not in DEFAULT_PORTS:
@@ -124,7 +124,7 @@ def _read(method: str, raw_target: str, host_header: str | None, scheme: str) ->
     if port is not None and port == DEFAULT_PORTS[scheme]:
         port = None
     if raw_target[:1] != "/":
-        raw_target = _origin_form(method, raw_target, host, port, scheme)
+        raw_target = _origin_form(raw_target, host, port, scheme)
     path, mark, query = raw_target.partition("?")
     segments, trailing_slash = _paths.get(path) or _read_path(path)
     if not mark:
@@ -134,10 +134,15 @@ def _read(method: str, raw_target: str, host_header: str | None, scheme: str) ->
     return Target(method, scheme, host, port, path, segments, trailing_slash, query)
 
 
-def _origin_form(method: str, raw_target: str, host: str, port: int | None, scheme: str) -> str:
-    """Return the origin-form inside an absolute-form that agrees with everything else about the request."""
+def _check_method(method: str) -> None:
+    if not _METHOD.fullmatch(method):
+        raise TargetRejected("bad_method")
     if method == "CONNECT":
-        raise TargetRejected("connect")
+        raise TargetRejected("connect")  # a tunnel, whatever the form of its target (RFC 9110 section 9.3.6)
+
+
+def _origin_form(raw_target: str, host: str, port: int | None, scheme: str) -> str:
+    """Return the origin-form inside an absolute-form that agrees with everything else about the request."""
     if raw_target == "*":
         raise TargetRejected("asterisk_form")
     match = _ABSOLUTE.match(raw_target)

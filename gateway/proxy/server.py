@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections.abc import Callable
 from typing import Any, Final
 
 from aiohttp import HttpVersion11, http_parser, web
 from aiohttp.http_exceptions import BadHttpMethod, LineTooLong
-from aiohttp.http_parser import RawRequestMessage
+from aiohttp.http_parser import HttpRequestParser, RawRequestMessage
 from aiohttp.http_writer import StreamWriter
 from aiohttp.streams import EMPTY_PAYLOAD
-from aiohttp.web_protocol import ERROR, RequestHandler
+from aiohttp.web_protocol import ERROR, RequestHandler, RequestPayloadError
 
 from gateway.config.server import Limits
 from gateway.errors import StartupError
@@ -22,6 +21,7 @@ from gateway.listening.pace import Phase, Seen, Verdict, Watch
 from gateway.problem import Problem, problem_bytes, problem_response
 from gateway.proxy.boundary import Boundary
 from gateway.proxy.fast_lane import FastLane
+from gateway.proxy.parsed import Parsed
 from gateway.proxy.trip import Trip
 from gateway.refusal import BODY_TOO_SLOW, HEADER_TOO_LARGE, HEADER_TOO_SLOW, INTERNAL, MALFORMED, Refused
 
@@ -29,7 +29,6 @@ _MAX_FIELDS: Final = 128
 _LINGERING_SECONDS: Final = 5.0
 # The patrol ends what is idle; aiohttp's own timer, one for each connection, shall never have to.
 _NEVER_SECONDS: Final = 10.0 * 365 * 86_400
-_NO_HTTP: Final = re.compile(rb" (?:RTSP|ICE)/")
 _log = logging.getLogger(__name__)
 
 # Records a request that could not be read, and returns its id.
@@ -46,7 +45,7 @@ class ClientConnection(RequestHandler):
         "_boundary",
         "_head_bytes",
         "_lane",
-        "_line",
+        "_parsed",
         "_received",
         "_taken",
         "_trip",
@@ -64,7 +63,7 @@ class ClientConnection(RequestHandler):
         self._taken = 0
         self.watch = Watch(self._loop.time())
         self._lane = lane
-        self._line = b""  # a request line of which the end has not arrived
+        self._parsed = Parsed(self.max_line_size)
         self._trip: Trip | None = None  # a request on the fast lane
         # One that left it, until the plain path has taken it over.
         self._begun: tuple[RawRequestMessage, Trip] | None = None
@@ -157,14 +156,15 @@ class ClientConnection(RequestHandler):
 
     def _parse(self, data: bytes) -> RawRequestMessage | None:
         messages, boundary = self._messages, self._boundary
-        if not self._request_in_progress and not messages:
-            data = self._checked_line(data)
+        queued = len(messages)
+        if self._parsed.needs_new_parser and data:
+            self._parser = self._new_parser()
+            self._parsed.renewed()
+        super().data_received(data)
+        self._parsed.look(data, messages, queued)
         if not boundary.here:
             boundary.more(data)
-            super().data_received(data)
             return None
-        queued = len(messages)
-        super().data_received(data)
         message = messages[-1][0] if len(messages) == queued + 1 else None
         if not isinstance(message, RawRequestMessage):
             boundary.lose()
@@ -173,6 +173,20 @@ class ClientConnection(RequestHandler):
         if block:
             self._block = (message, block)
         return message
+
+    def _new_parser(self) -> HttpRequestParser:
+        """Return a parser like the one that aiohttp made."""
+        return HttpRequestParser(
+            self,
+            self._loop,
+            self._read_bufsize,
+            max_line_size=self.max_line_size,
+            max_field_size=self.max_field_size,
+            max_headers=self.max_headers,
+            payload_exception=RequestPayloadError,
+            auto_decompress=False,
+            max_msg_queue_size=self._max_msg_queue_size,
+        )
 
     def take_block(self, message: RawRequestMessage) -> bytes:
         """Return, once, the block of fields that ``message`` was read from; empty when that is not known."""
@@ -220,18 +234,6 @@ class ClientConnection(RequestHandler):
         if isinstance(self._manager, GatewayServer):
             self._manager.open.discard(self)
         super().connection_lost(exc)
-
-    def _checked_line(self, data: bytes) -> bytes:
-        """Spoil a request line of another protocol: llhttp takes RTSP and ICE, and does not tell."""
-        end = data.find(b"\n")
-        if end < 0:
-            self._line = (self._line + data)[: self.max_line_size]
-            line = self._line
-        elif self._line:
-            line, self._line = self._line + data[:end], b""
-        else:
-            line = data[:end]
-        return b"\0" if _NO_HTTP.search(line) else data
 
     def handle_error(
         self,

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
-
 from tests.proxy.conftest import Stand
 from tests.proxy.proxying import Standing, Upstream, connected, request
 
@@ -15,113 +13,6 @@ HOST = "Host: app.test"
 
 def raw(*lines: str, body: bytes = b"") -> bytes:
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
-
-
-CHUNKED = b"2\r\nhi\r\n0\r\n\r\n"
-REFUSED = {
-    "both-framings": (raw("POST / HTTP/1.1", HOST, AUTH, "Content-Length: 2", "Transfer-Encoding: chunked"), 400),
-    "both-framings-reversed": (
-        raw("POST / HTTP/1.1", HOST, AUTH, "Transfer-Encoding: chunked", "Content-Length: 2", body=CHUNKED),
-        400,
-    ),
-    "two-lengths": (raw("POST / HTTP/1.1", HOST, AUTH, "Content-Length: 2", "Content-Length: 3", body=b"hi"), 400),
-    "one-length-twice": (raw("POST / HTTP/1.1", HOST, AUTH, "Content-Length: 2", "Content-Length: 2", body=b"hi"), 400),
-    "length-list": (raw("POST / HTTP/1.1", HOST, AUTH, "Content-Length: 2, 2", body=b"hi"), 400),
-    "signed-length": (raw("POST / HTTP/1.1", HOST, AUTH, "Content-Length: +2", body=b"hi"), 400),
-    "negative-length": (raw("POST / HTTP/1.1", HOST, AUTH, "Content-Length: -1"), 400),
-    "hexadecimal-length": (raw("POST / HTTP/1.1", HOST, AUTH, "Content-Length: 0x2", body=b"hi"), 400),
-    "empty-length": (raw("POST / HTTP/1.1", HOST, AUTH, "Content-Length:", body=b"hi"), 400),
-    "other-coding": (raw("POST / HTTP/1.1", HOST, AUTH, "Transfer-Encoding: gzip", body=b"hi"), 400),
-    "two-codings": (raw("POST / HTTP/1.1", HOST, AUTH, "Transfer-Encoding: gzip, chunked", body=CHUNKED), 400),
-    "chunked-twice": (raw("POST / HTTP/1.1", HOST, AUTH, "Transfer-Encoding: chunked, chunked", body=CHUNKED), 400),
-    "two-coding-fields": (
-        raw("POST / HTTP/1.1", HOST, AUTH, "Transfer-Encoding: chunked", "Transfer-Encoding: chunked", body=CHUNKED),
-        400,
-    ),
-    "almost-chunked": (raw("POST / HTTP/1.1", HOST, AUTH, "Transfer-Encoding: xchunked", body=CHUNKED), 400),
-    "chunked-1.0": (raw("POST / HTTP/1.0", HOST, AUTH, "Transfer-Encoding: chunked", body=CHUNKED), 400),
-    "two-hosts": (raw("GET / HTTP/1.1", HOST, AUTH, "Host: other.test"), 400),
-    "one-host-twice": (raw("GET / HTTP/1.1", HOST, AUTH, HOST), 400),
-    "no-host": (raw("GET / HTTP/1.1", AUTH), 400),
-    "folded-line": (raw("GET / HTTP/1.1", HOST, AUTH, "X-A: b", " c"), 400),
-    "folded-first-line": (raw("GET / HTTP/1.1", " X-A: b", HOST, AUTH), 400),
-    "space-before-colon": (raw("GET / HTTP/1.1", HOST, AUTH, "X-Forwarded-User : root"), 400),
-    "no-colon": (raw("GET / HTTP/1.1", HOST, AUTH, "X-Forwarded-User"), 400),
-    "no-name": (raw("GET / HTTP/1.1", HOST, AUTH, ": x"), 400),
-    "nul-in-value": (raw("GET / HTTP/1.1", HOST, AUTH, "X-A: b\0c"), 400),
-    "nul-in-name": (raw("GET / HTTP/1.1", HOST, AUTH, "X-A\0: b"), 400),
-    "bare-cr": (raw("GET / HTTP/1.1", HOST, AUTH, "X-A: b\rX-Forwarded-User: root"), 400),
-    "bare-lf": (b"GET / HTTP/1.1\nHost: app.test\nAuthorization: Bearer ann-token\n\n", 400),
-    "bare-lf-field": (raw("GET / HTTP/1.1", HOST, AUTH, "X-A: b\nX-Forwarded-User: root"), 400),
-    "http-0.9": (b"GET /\r\n\r\n", 505),
-    "http-0.9-said": (raw("GET / HTTP/0.9", HOST, AUTH), 505),
-    "http-1.2": (raw("GET / HTTP/1.2", HOST, AUTH), 400),
-    "http-2": (raw("GET / HTTP/2.0", HOST, AUTH), 505),
-    "http-2-preface": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
-    "rtsp": (raw("GET / RTSP/1.0", HOST, AUTH), 400),
-    "rtsp-1.1": (raw("OPTIONS / RTSP/1.1", HOST, AUTH), 400),
-    "ice": (raw("SOURCE / ICE/1.0", HOST, AUTH), 400),
-    "connect": (raw("CONNECT app.test:80 HTTP/1.1", HOST, AUTH), 400),
-    "asterisk": (raw("OPTIONS * HTTP/1.1", HOST, AUTH), 400),
-    "other-host-in-target": (raw("GET http://other.test/ HTTP/1.1", HOST, AUTH), 400),
-    "other-scheme-in-target": (raw("GET ftp://app.test/ HTTP/1.1", HOST, AUTH), 400),
-    "user-in-target": (raw("GET http://ann@app.test/ HTTP/1.1", HOST, AUTH), 400),
-    "no-slash": (raw("GET x HTTP/1.1", HOST, AUTH), 400),
-    "fragment": (raw("GET /x#y HTTP/1.1", HOST, AUTH), 400),
-    "raw-bytes": (raw("GET /\xe9 HTTP/1.1", HOST, AUTH), 400),
-    "lower-method": (raw("get / HTTP/1.1", HOST, AUTH), 400),
-    "odd-method": (raw("G@T / HTTP/1.1", HOST, AUTH), 400),
-    "tls": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"x" * 60, 400),
-    "long-line": (raw("GET /" + "x" * 40_000 + " HTTP/1.1", HOST, AUTH), 431),
-    "long-field": (raw("GET / HTTP/1.1", HOST, AUTH, "X-A: " + "x" * 40_000), 431),
-    "long-name": (raw("GET / HTTP/1.1", HOST, AUTH, "X" * 40_000 + ": x"), 431),
-    "many-fields": (raw("GET / HTTP/1.1", HOST, AUTH, *[f"X-{number}: x" for number in range(500)]), 431),
-    "large-fields": (raw("GET / HTTP/1.1", HOST, AUTH, *[f"X-{number}: " + "x" * 900 for number in range(50)]), 431),
-    "h2c": (raw("GET / HTTP/1.1", HOST, AUTH, "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c"), 400),
-    "two-upgrades": (raw("GET / HTTP/1.1", HOST, AUTH, "Connection: Upgrade", "Upgrade: h2c, websocket"), 400),
-    "posted-upgrade": (raw("POST / HTTP/1.1", HOST, AUTH, "Connection: Upgrade", "Upgrade: websocket"), 400),
-    "upgrade-1.0": (raw("GET / HTTP/1.0", HOST, AUTH, "Connection: Upgrade", "Upgrade: websocket"), 400),
-}
-
-
-@pytest.mark.parametrize(("data", "status"), REFUSED.values(), ids=REFUSED)
-async def test_a_request_with_no_single_reading_is_refused_and_its_connection_closed_or_safe(
-    front: Standing, upstream: Upstream, data: bytes, status: int
-) -> None:
-    async with connected(front.port) as client:
-        client.send(data)
-        reply = await client.reply()
-        assert reply.status == status
-        assert reply.one("content-type") == "application/problem+json"
-        assert reply.one("server") == "gateway"
-        assert reply.json["request_id"] == reply.one("x-request-id")
-        assert upstream.requests == []
-    await asyncio.sleep(0)
-    assert front.log[0]["status"] == status
-    assert front.log[0]["error"] == reply.json["code"]
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"zz\r\nhi\r\n0\r\n\r\n",
-        b"-2\r\nhi\r\n0\r\n\r\n",
-        b"2\nhi\n0\n\n",
-        b"2\r\nhix0\r\n\r\n",
-        b"2 \r\nhi\r\n0\r\n\r\n",
-        b"0x2\r\nhi\r\n0\r\n\r\n",
-        b"ffffffffffffffffff\r\nhi\r\n0\r\n\r\n",
-    ],
-)
-async def test_a_body_with_broken_chunks_ends_in_400_and_never_looks_whole_upstream(
-    front: Standing, upstream: Upstream, body: bytes
-) -> None:
-    reply = await front.ask(request("POST /", "Transfer-Encoding: chunked", body=body))
-    assert (reply.status, reply.code) == (400, "malformed_request")
-    if upstream.connections:
-        async with asyncio.timeout(5):
-            await upstream.ended.wait()
-    assert all(not received.body.endswith(b"0\r\n\r\n") for received in upstream.requests)
 
 
 async def test_what_follows_a_refused_body_is_not_read_as_a_request(front: Standing, upstream: Upstream) -> None:
