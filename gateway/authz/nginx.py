@@ -13,12 +13,16 @@ from gateway.policy.target import Target, parse_url
 
 
 def _target(asked: Asked) -> Target:
-    if asked.rest.startswith("?"):
-        # oauth2-proxy narrows its answer by `allowed_groups` and the like: ignored, it would be wider.
-        raise TargetRejected("query_not_understood")
     return parse_url(single(asked.headers, "X-Original-Method"), single(asked.headers, "X-Original-URL"))
+
+
+def _target_of_oauth2_proxy(asked: Asked) -> Target:
+    if asked.rest:
+        # A query narrows the answer there, by `allowed_groups` and the like: ignored, it would let in more.
+        raise TargetRejected("query_not_understood")
+    return _target(asked)
 
 
 NGINX: Final = Dialect("/.gateway/authz/nginx", _target, redirects=False)
 # oauth2-proxy's name for it, so that its nginx configurations work unchanged.
-OAUTH2_PROXY: Final = Dialect("/oauth2/auth", _target, redirects=False)
+OAUTH2_PROXY: Final = Dialect("/oauth2/auth", _target_of_oauth2_proxy, redirects=False)

@@ -5,89 +5,34 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import socket
-import ssl
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
-import aiohttp
 import pytest
-from aiohttp.abc import AbstractResolver, ResolveResult
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-from multidict import CIMultiDictProxy
-from yarl import URL
 
-from tests.gateways import BROWSER, PASSWORD, Answer, GatewayFactory, Recorder, Running, free_port
+from tests.authz.fronts import (
+    DEPLOY,
+    PORTAL,
+    SPOOFED,
+    WIKI,
+    Front,
+    bearer,
+    certificate,
+    gateway_yaml,
+    log_in,
+    running,
+    unverified,
+    visit,
+    written,
+)
+from tests.gateways import BROWSER, GatewayFactory, Recorder, free_port
 
-DEPLOY = Path(__file__).parents[2] / "deploy" / "nginx"
 NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
-PORTAL, WIKI = "auth.example.com", "wiki.example.com"
 pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
-
-
-class Here(AbstractResolver):
-    """Every name is this machine."""
-
-    async def resolve(self, host: str, port: int = 0, family: int = socket.AF_INET) -> list[ResolveResult]:
-        return [{"hostname": host, "host": "127.0.0.1", "port": port, "family": family, "proto": 0, "flags": 0}]
-
-    async def close(self) -> None:
-        return
-
-
-@dataclass
-class Front:
-    """An nginx, the gateway beside it and the application behind it."""
-
-    gateway: Running
-    application: Recorder
-    port: int
-    client: aiohttp.ClientSession
-
-    def url(self, host: str, path: str) -> str:
-        return f"https://{host}:{self.port}{path}"
-
-    async def send(self, method: str, url: str, headers: Any = (), **more: Any) -> Answer:
-        """Send one request through nginx; ``url`` is a path of the wiki, or a whole URL."""
-        if url.startswith("/"):
-            url = self.url(WIKI, url)
-        target = URL(url, encoded=True)
-        async with self.client.request(method, target, headers=headers, allow_redirects=False, **more) as reply:
-            return Answer(reply.status, CIMultiDictProxy(reply.headers.copy()), await reply.read())
-
-    async def get(self, url: str, headers: Any = (), **more: Any) -> Answer:
-        return await self.send("GET", url, headers, **more)
-
-
-def certificate(directory: Path) -> None:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "example.com")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
-    (directory / "fullchain.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    (directory / "privkey.pem").write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
 
 
 def configuration(directory: Path, port: int, gateway: int, application: str) -> Path:
     """Write deploy/nginx/nginx.conf for this run."""
-    text = (DEPLOY / "nginx.conf").read_text()
     replaced = {
         "listen 443 ssl": f"listen 127.0.0.1:{port} ssl",
         "127.0.0.1:8080": f"127.0.0.1:{gateway}",
@@ -96,12 +41,7 @@ def configuration(directory: Path, port: int, gateway: int, application: str) ->
         # An ordinary user has no /var/lib/nginx.
         "http {": "http {" + "".join(f" {kind}_temp_path {directory}/{kind};" for kind in TEMPORARY),
     }
-    for old, new in replaced.items():
-        assert old in text, old
-        text = text.replace(old, new)
-    path = directory / "nginx.conf"
-    path.write_text(text)
-    return path
+    return written(DEPLOY / "nginx" / "nginx.conf", directory, replaced)
 
 
 TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -111,47 +51,13 @@ TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 async def front(gateway_factory: GatewayFactory, recorder: Recorder, tmp_path: Path) -> AsyncIterator[Front]:
     certificate(tmp_path)
     port = free_port()
-    yaml = (DEPLOY / "gateway.yaml").read_text().partition("version: 1\n")[2]
-    yaml = yaml.replace("/var/lib/gateway", str(tmp_path / "var"))
-    gateway = await gateway_factory(
-        yaml.replace("server:\n", "server:\n  internal_listen: null\n  drain_timeout: 1s\n"),
-        SERVER__PUBLIC_URL=f"https://{PORTAL}:{port}",
-    )
+    yaml = gateway_yaml("nginx", tmp_path)
+    gateway = await gateway_factory(yaml, SERVER__PUBLIC_URL=f"https://{PORTAL}:{port}")
     path = configuration(tmp_path, port, gateway.port, recorder.url)
     assert NGINX is not None
     arguments = ("-p", str(tmp_path), "-c", str(path), "-e", "stderr", "-g", f"daemon off; pid {tmp_path}/pid;")
-    nginx = await asyncio.create_subprocess_exec(NGINX, *arguments)
-    connector = aiohttp.TCPConnector(ssl=False, resolver=Here())
-    async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as client:
-        try:
-            await answering(port)
-            yield Front(gateway, recorder, port, client)
-        finally:
-            nginx.terminate()
-            await nginx.wait()
-
-
-async def answering(port: int) -> None:
-    for _ in range(100):
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-        except OSError:
-            await asyncio.sleep(0.05)
-        else:
-            writer.close()
-            return
-    pytest.fail("nginx does not listen")
-
-
-def unverified() -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-def bearer(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"}
+    async with running((NGINX, *arguments), port) as client:
+        yield Front(gateway, recorder, port, client)
 
 
 async def test_the_application_is_told_who_it_is_and_nothing_else(front: Front) -> None:
@@ -168,38 +74,6 @@ async def test_the_application_is_told_who_it_is_and_nothing_else(front: Front) 
     assert seen.field("Host") == seen.field("X-Forwarded-Host") == [f"{WIKI}:{front.port}"]
     assert (seen.field("X-Forwarded-Proto"), seen.field("X-Forwarded-For")) == (["https"], ["127.0.0.1"])
     assert token not in seen.last
-
-
-SPOOFED = (
-    ("X-Forwarded-User", "root"),
-    ("x-forwarded-user", "root"),
-    ("X_Forwarded_User", "root"),
-    ("X-Forwarded_User", "root"),
-    ("X.Forwarded.User", "root"),
-    ("X-Forwarded-Groups", "root"),
-    ("X-Forwarded-Email", "root"),
-    ("X-Forwarded-Preferred-Username", "root"),
-    ("X-Gateway-Assertion", "root"),
-    ("X_Gateway_Assertion", "root"),
-    ("X-Auth-Request-User", "root"),
-    ("X-Auth-Request-Groups", "root"),
-    ("X-Auth-Request-Email", "root"),
-    ("Remote-User", "root"),
-    ("Remote_User", "root"),
-    ("REMOTE-GROUPS", "root"),
-    ("Remote-Name", "root"),
-    ("Remote-Email", "root"),
-    ("X-Forwarded-For", "10.0.0.1, root"),
-    ("X-Real-IP", "root"),
-    ("X-Forwarded-Prefix", "root"),
-    ("X-Forwarded-Uri", "/public/root"),
-    ("X-Forwarded-Port", "root"),
-    ("Forwarded", "for=root"),
-    ("X-Original-Method", "root"),
-    ("X-Rewrite-URL", "/root"),
-    ("X-HTTP-Method-Override", "root"),
-    ("Connection", "X-Forwarded-User, root"),
-)
 
 
 async def test_what_clients_claim_to_be_is_gone(front: Front) -> None:
@@ -237,16 +111,7 @@ async def test_a_person_logs_in_and_comes_back(front: Front) -> None:
     assert (to_login.status, to_login.headers["Cache-Control"]) == (302, "no-store")
     assert to_login.location.startswith(front.url(PORTAL, "/login?rd="))
     jar: dict[str, dict[str, str]] = {}
-    page = await visit(front, jar, "GET", to_login.location)
-    assert page.status == 200
-    token = page.text.partition('name="csrf_token" value="')[2].partition('"')[0]
-    form = {"csrf_token": token, "username": "ann", "password": PASSWORD}
-    answer = await visit(front, jar, "POST", to_login.location, data=form)
-    way = [to_login.location]
-    while answer.status in {302, 303}:
-        way.append(str(URL(way[-1]).join(URL(answer.location, encoded=True))))
-        assert len(way) < 8, "\n".join(way)
-        answer = await visit(front, jar, "GET", way[-1])
+    way, answer = await log_in(front, jar, to_login.location)
     assert way[-1] == wanted
     assert (answer.status, answer.text) == (200, "ok")
     assert front.application.field("X-Forwarded-User") == ["ann"]
@@ -258,22 +123,6 @@ async def test_a_person_logs_in_and_comes_back(front: Front) -> None:
     signed_out = await visit(front, jar, "GET", front.url(WIKI, "/.gateway/sign_out"))
     assert signed_out.status == 200
     assert (await visit(front, jar, "GET", wanted)).status == 302
-
-
-async def visit(front: Front, jar: dict[str, dict[str, str]], method: str, url: str, **more: Any) -> Answer:
-    """Do as a browser does: keep each host's cookies and send them back there."""
-    host = URL(url).host or ""
-    cookies = "; ".join(f"{name}={value}" for name, value in jar.get(host, {}).items())
-    headers = {**BROWSER, "Sec-Fetch-Site": "same-origin"} | ({"Cookie": cookies} if cookies else {})
-    headers |= {"Origin": front.url(host, "")} if method == "POST" else {}
-    answer = await front.send(method, url, headers, **more)
-    for line in answer.headers.getall("Set-Cookie", ()):
-        name, _, value = line.partition(";")[0].partition("=")
-        held = jar.setdefault(host, {})
-        held[name] = value
-        if not value or "max-age=0" in line.lower():
-            del held[name]
-    return answer
 
 
 async def test_a_program_is_told_that_it_needs_a_token(front: Front) -> None:
