@@ -184,6 +184,8 @@ class Gateway:
             access_tokens=accounts.access_tokens,
             refresh_tokens=accounts.refresh_tokens,
             api_tokens=accounts.api_tokens,
+            users=accounts.users,
+            client_certificates=self.settings.client_certificates,
             clock=self.clock,
         )
         presenter = Presenter(session_cookie_name(secure=self.settings.server.secure))

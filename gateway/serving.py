@@ -15,9 +15,10 @@ from aiohttp import web
 from gateway.app import Gateway
 from gateway.config.secrets import secret_key
 from gateway.config.settings import Settings
-from gateway.listening.figures import count_clients
+from gateway.listening.figures import count_certificates, count_clients
 from gateway.listening.hall import Hall
 from gateway.listening.patrol import Patrol
+from gateway.listening.renewal import Certificates
 from gateway.listening.sockets import listen
 from gateway.observability import logs
 from gateway.proxy.server import require_c_extensions
@@ -104,11 +105,17 @@ async def _listening(gateway: Gateway) -> AsyncIterator[None]:
 async def _clients(gateway: Gateway, drain_seconds: float) -> AsyncIterator[None]:
     """Let clients in while the block runs; after it, requests under way have ``drain_seconds`` to end."""
     serving = gateway.server()
-    hall = Hall(gateway.settings.server, gateway.trusted_proxies, serving.greet)
-    patrol = Patrol(gateway.settings.server.limits, lambda: serving.open)
+    server = gateway.settings.server
+    certificates = Certificates(server.tls, gateway.clock) if server.tls is not None else None
+    tls = None if certificates is None else lambda: certificates.context
+    hall = Hall(server, gateway.trusted_proxies, serving.greet, tls)
+    patrol = Patrol(server.limits, lambda: serving.open)
     count_clients(gateway.metrics, hall, patrol)
     hall.open()
     patrol.start()
+    if certificates is not None:
+        count_certificates(gateway.metrics, certificates)
+        certificates.start()
     try:
         yield
     finally:
@@ -116,3 +123,5 @@ async def _clients(gateway: Gateway, drain_seconds: float) -> AsyncIterator[None
         serving.pre_shutdown()
         await serving.shutdown(drain_seconds)
         await patrol.stop()
+        if certificates is not None:
+            await certificates.stop()

@@ -17,6 +17,8 @@ LEVELS = {
     "gateway.clock": 0,
     "gateway.identity.identity": 1,
     "gateway.problem": 1,
+    # read by the configuration as well, which tells what is wrong with it
+    "gateway.listening.certificates": 1,
     "gateway.policy": 2,
     "gateway.observability": 2,
     "gateway.refusal": 3,

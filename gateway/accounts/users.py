@@ -113,6 +113,20 @@ class Users:
         row = await self._database.fetchrow(_SQL["by_username"], name_key(reference))
         return User.of(row) if row is not None else None
 
+    async def certified(self, name: str, *, by_email: bool) -> User | None:
+        """Return the active user whom a certificate names, by a verified e-mail address or else by username.
+
+        Exactly, but for the case of an address: what folds into one name here may be two people to the CA.
+        """
+        if not _storable(name):
+            return None
+        row = await self._database.fetchrow(_SQL["by_email" if by_email else "by_username"], name_key(name))
+        user = User.of(row) if row is not None else None
+        if user is None or not user.is_active:
+            return None
+        named = user.is_verified and user.email.lower() == name.lower() if by_email else user.username == name
+        return user if named else None
+
     async def get(self, reference: str) -> User:
         """Return the user with this id or username. Raises NotFound."""
         user = await self.find(reference)

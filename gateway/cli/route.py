@@ -128,7 +128,12 @@ def _identity(
     """Return who asks, with a kind of credential that the route takes, and a note where that needs one."""
     if user is None:
         return None, ""
-    kinds = CredentialKind.SESSION, CredentialKind.BEARER, CredentialKind.API_TOKEN
+    kinds = (
+        CredentialKind.SESSION,
+        CredentialKind.BEARER,
+        CredentialKind.API_TOKEN,
+        CredentialKind.CLIENT_CERTIFICATE,
+    )
     kind = next((kind for kind in kinds if rule is None or kind in rule.credentials), CredentialKind.SESSION)
     if roles:
         return Identity("-", user, "", tuple(sorted(set(roles))), kind, _EPOCH), ""

@@ -42,6 +42,13 @@ def _server(settings: Settings) -> Iterator[Finding]:
     listen: KeyPath = ("server", "listen")
     if len(set(server.listen)) < len(server.listen):
         yield Finding(listen, "names an address twice")
+    if server.proxy_protocol and not server.trusted_proxies:
+        reads = (("server", "trusted_proxies"),)
+        yield Finding(("server", "proxy_protocol"), "takes server.trusted_proxies: nobody could connect", reads)
+    if server.tls is not None and not server.secure:
+        yield Finding(
+            ("server", "public_url"), "must begin with https:// where server.tls is given", (("server", "tls"),)
+        )
     if server.internal_listen in server.listen and not str(server.internal_listen).endswith(":0"):
         yield Finding(("server", "internal_listen"), "is an address of server.listen, too", (listen,))
 
@@ -88,6 +95,10 @@ def _route(settings: Settings, route: Route, path: KeyPath) -> Iterator[Finding]
     elif route.require is not None and route.access == "public":
         reads = ((*path, "access"),)
         yield Finding((*path, "require"), "has no effect where access is public: set access to required", reads)
+    tls = settings.server.tls
+    if "client_certificate" in route.credentials and (tls is None or tls.client_ca_file is None):
+        reads = (("server", "tls"),)
+        yield Finding((*path, "credentials"), "client_certificate takes server.tls.client_ca_file", reads)
     if route.access != "deny":
         yield from _upstream(settings, route.upstream, (*path, "upstream"), (*path, "access"))
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 from pydantic import SecretStr, ValidationError
 
 from gateway.config.advice import advise
+from gateway.config.certificates import certificate_findings
 from gateway.config.complaints import findings_of
 from gateway.config.crosscheck import crosscheck
 from gateway.config.document import Document, Finding, KeyPath, key_text
@@ -90,6 +91,7 @@ def settings_of(document: Document, path: Path | None, environ: Mapping[str, str
     _report(document, findings, wrong)
     if rules:
         _report(document, _rule_findings(settings, document), wrong)
+        _report(document, certificate_findings(settings.server), wrong)
     if document.problems:
         raise ConfigError(_in_order(document.problems))
     warnings = [document.problem(finding.path, finding.message) for finding in advise(settings)]

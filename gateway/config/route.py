@@ -23,6 +23,8 @@ from gateway.config.values import (
 )
 from gateway.identity.identity import CredentialKind
 
+Credential = Literal["session", "bearer", "api_token", "client_certificate"]
+
 
 class Match(Section):
     """What a request must look like. All that is given must hold; of a list, any one."""
@@ -129,9 +131,7 @@ class Route(Section):
     in; `required`: whoever is signed in; `deny`: nobody."""
     require: Require | None = None
     """What must be true of who asks, beyond being signed in."""
-    credentials: Annotated[tuple[Literal["session", "bearer", "api_token"], ...], OneOrMore] = Field(
-        ("session", "bearer", "api_token"), min_length=1
-    )
+    credentials: Annotated[tuple[Credential, ...], OneOrMore] = Field(("session", "bearer", "api_token"), min_length=1)
     """The kinds of credential that count here; others are not looked at."""
     identity: IdentitySettings = IdentitySettings()
     """What the upstream is told about who asks."""

@@ -9,7 +9,7 @@ from pydantic import Field, StrictBool, StrictInt
 
 from gateway.config.scalars import Duration, Size, parse_duration, parse_size
 from gateway.config.section import Section
-from gateway.config.values import Listen, OneOrMore, Origin, PortalPrefix, TrustedProxy
+from gateway.config.values import FilePath, Listen, OneOrMore, Origin, PortalPrefix, TrustedProxy
 
 
 class Limits(Section):
@@ -29,6 +29,33 @@ class Limits(Section):
     """Connections of clients at the same time; above it: 503. No address may hold more than are still free."""
 
 
+class KeyPair(Section):
+    """A certificate and its key."""
+
+    cert_file: FilePath
+    """The certificate with its chain, in PEM, the gateway's own first."""
+    key_file: FilePath
+    """Its private key, in PEM, without a passphrase."""
+
+
+class Tls(KeyPair):
+    """TLS on the addresses of `listen`, not on its unix sockets."""
+
+    sni: Annotated[tuple[KeyPair, ...], OneOrMore] = ()
+    """More certificates, for the host names that they hold; every other name gets the one above."""
+    client_ca_file: FilePath | None = None
+    """CA certificates: clients may present a certificate of theirs, and no connection is made with any other."""
+
+
+class ClientCertificates(Section):
+    """Whose a client's certificate is, on routes that list `client_certificate`."""
+
+    user_from: Literal["san_email", "san_uri", "san_dns", "subject_cn"] = "san_email"
+    """What names the user: `san_email` an account's verified e-mail address, the others its username, exactly."""
+    strip_prefix: str = ""
+    """What the name must begin with, and is taken off it, such as `spiffe://example.com/user/`."""
+
+
 class Server(Section):
     """Where the gateway listens and how the world reaches it."""
 
@@ -46,6 +73,8 @@ class Server(Section):
     """Networks whose X-Forwarded-* and X-Original-* fields are believed; `unix`: whoever comes by a unix socket."""
     proxy_protocol: StrictBool = False
     """Every connection begins with a PROXY protocol header (version 1 or 2), sent by a trusted proxy."""
+    tls: Tls | None = None
+    """Speak TLS here; without it something in front does, or nobody."""
     limits: Limits = Limits()
     """What one client, and one request, may cost."""
     drain_timeout: Duration = parse_duration("30s")

@@ -14,7 +14,7 @@ from pydantic import Field, SecretStr, StrictBool, StrictInt
 from gateway.config.route import Route
 from gateway.config.scalars import Duration, parse_duration
 from gateway.config.section import Section
-from gateway.config.server import Server
+from gateway.config.server import ClientCertificates, Server
 from gateway.config.upstream import Upstream
 from gateway.config.values import (
     FilePath,
@@ -133,6 +133,8 @@ class Settings(Section):
     """A file that holds the master key."""
     database: DatabaseSettings = DatabaseSettings()
     """Which PostgreSQL to use. Without `url` the gateway runs its own."""
+    client_certificates: ClientCertificates = ClientCertificates()
+    """Whose a client's certificate is, on routes that list `client_certificate`."""
     sessions: SessionSettings = SessionSettings()
     """How long a browser stays signed in."""
     tokens: TokenSettings = TokenSettings()

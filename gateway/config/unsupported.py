@@ -12,7 +12,6 @@ UNSUPPORTED: Final = frozenset(
         "providers",
         "tests",
         "trusted_issuers",
-        "server.tls",
         "routes.*.cors",
         "routes.*.rate_limit",
         "routes.*.redirect",
@@ -31,7 +30,6 @@ UNSUPPORTED: Final = frozenset(
 UNSUPPORTED_VALUES: Final = frozenset(
     {
         ("routes.*.credentials", "basic"),
-        ("routes.*.credentials", "client_certificate"),
     },
 )
 # Requirements nest in these; the table names them once.

@@ -11,8 +11,11 @@ from typing import Final
 
 from gateway.accounts.api_tokens import ApiTokens
 from gateway.accounts.sessions import Session, Sessions
+from gateway.accounts.users import Users
 from gateway.clock import Clock
+from gateway.config.server import ClientCertificates
 from gateway.errors import CredentialRejected
+from gateway.identity.certificate import certified_name
 from gateway.identity.identity import CredentialKind, Identity
 from gateway.identity.presented import Presented
 from gateway.identity.verified import Verified
@@ -25,6 +28,8 @@ KEPT_SECONDS: Final = 60.0
 # Activity is noted at a verification, so a session is verified this many times before it would end by idleness.
 _NOTED_PER_IDLE_TIME: Final = 10
 
+_PROVEN_BY_KEY: Final = ("swk",)  # RFC 8176 section 2; that it is in hardware cannot be told
+
 Authenticate = Callable[[Presented, str], Awaitable[Verified]]
 
 
@@ -36,6 +41,8 @@ class Authenticators:
     access_tokens: AccessTokens
     refresh_tokens: RefreshTokens
     api_tokens: ApiTokens
+    users: Users
+    client_certificates: ClientCertificates
     clock: Clock
 
     def table(self) -> Mapping[CredentialKind, Authenticate]:
@@ -44,6 +51,7 @@ class Authenticators:
             CredentialKind.SESSION: self._session,
             CredentialKind.BEARER: self._bearer,
             CredentialKind.API_TOKEN: self._api_token,
+            CredentialKind.CLIENT_CERTIFICATE: self._client_certificate,
         }
 
     async def _session(self, presented: Presented, host: str) -> Verified:
@@ -117,6 +125,30 @@ class Authenticators:
             depends_on=frozenset({("account", owner.account_id), ("api_token", owner.token_id)}),
             expires_at=self._expires_at(owner.expires_at),
             consumed=frozenset({presented.header}),
+        )
+
+    async def _client_certificate(self, presented: Presented, _host: str) -> Verified:
+        if presented.certificate is None:
+            raise CredentialRejected("malformed")
+        certified = certified_name(presented.certificate, self.client_certificates)
+        by_email = self.client_certificates.user_from == "san_email"
+        user = await self.users.certified(certified.name, by_email=by_email)
+        if user is None:
+            raise CredentialRejected("certificate_names_nobody")
+        identity = Identity(
+            user_id=user.id,
+            username=user.username,
+            email=user.email,
+            name=user.name,
+            roles=_roles(user.roles),
+            kind=CredentialKind.CLIENT_CERTIFICATE,
+            authenticated_at=self.clock.now(),
+            methods=_PROVEN_BY_KEY,
+        )
+        return Verified(
+            identity=identity,
+            depends_on=frozenset({("account", user.id)}),
+            expires_at=self._expires_at(certified.expires_at),
         )
 
     def _session_expires_at(self, session: Session) -> float:

@@ -14,6 +14,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from gateway.accounts.api_tokens import looks_like_api_token
 from gateway.errors import CredentialRejected, TargetRejected
+from gateway.identity.certificate import ClientCertificate
 from gateway.identity.identity import CredentialKind
 
 Headers = CIMultiDict[str] | CIMultiDictProxy[str]
@@ -23,15 +24,20 @@ _JWT_PARTS: Final = 3
 _SESSION: Final = CredentialKind.SESSION
 _BEARER: Final = CredentialKind.BEARER
 _API_TOKEN: Final = CredentialKind.API_TOKEN
+_CERTIFICATE: Final = CredentialKind.CLIENT_CERTIFICATE
 _TOKEN_SCHEMES: Final = frozenset({"bearer", "token"})
 
 
 class Presented(NamedTuple):
-    """One credential, not verified. ``header`` is the lower-case name of the field that carried it."""
+    """One credential, not verified. ``header`` is the lower-case name of the field that carried it.
+
+    Of a certificate, ``unverified`` is the fingerprint, and ``certificate`` the whole of it.
+    """
 
     kind: CredentialKind
     header: str
     unverified: str
+    certificate: ClientCertificate | None = None
 
     def __repr__(self) -> str:
         return f"Presented(kind={self.kind!r}, header={self.header!r})"
@@ -43,6 +49,7 @@ class _LookedAt(NamedTuple):
     session: bool
     bearer: bool
     api_token: bool
+    certificate: bool
 
 
 class Presenter:
@@ -54,8 +61,10 @@ class Presenter:
         # An enum's hash is Python code: asked once for each set of kinds that routes have.
         self._looked_at: dict[frozenset[CredentialKind], _LookedAt] = {}
 
-    def present(self, headers: Headers, kinds: frozenset[CredentialKind]) -> list[Presented]:
-        """Return what is presented, the most explicit first.
+    def present(
+        self, headers: Headers, kinds: frozenset[CredentialKind], certificate: ClientCertificate | None = None
+    ) -> list[Presented]:
+        """Return what is presented, the most explicit first. ``certificate`` is the connection's.
 
         Raises TargetRejected for two Authorization fields, CredentialRejected for a kind that is given twice.
         """
@@ -69,6 +78,8 @@ class Presenter:
             value = self.session_secret(headers)
             if value is not None:
                 found.append(Presented(_SESSION, "cookie", _sound(value)))
+        if certificate is not None and looked_at.certificate:
+            found.append(Presented(_CERTIFICATE, "", certificate.fingerprint, certificate))
         return found
 
     def _remember(self, kinds: frozenset[CredentialKind]) -> _LookedAt:
@@ -76,6 +87,7 @@ class Presenter:
             session=CredentialKind.SESSION in kinds,
             bearer=CredentialKind.BEARER in kinds,
             api_token=CredentialKind.API_TOKEN in kinds,
+            certificate=CredentialKind.CLIENT_CERTIFICATE in kinds,
         )
         self._looked_at[kinds] = looked_at
         return looked_at

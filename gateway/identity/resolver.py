@@ -14,6 +14,7 @@ from gateway.errors import CredentialRejected, StorageUnavailable
 from gateway.identity.activity import Activity
 from gateway.identity.authenticators import Authenticators
 from gateway.identity.cache import CredentialCache, cache_key
+from gateway.identity.certificate import ClientCertificate
 from gateway.identity.identity import CredentialKind
 from gateway.identity.ledger import RevocationLedger
 from gateway.identity.presented import Headers, Presented, Presenter
@@ -61,12 +62,18 @@ class Resolver:
         """Return who the credential with this key stands for, if that may be believed; None says nothing."""
         return self._cache.get(key) if self._feed.fresh() else None
 
-    async def resolve(self, headers: Headers, kinds: frozenset[CredentialKind], host: str) -> Verified | None:
+    async def resolve(
+        self,
+        headers: Headers,
+        kinds: frozenset[CredentialKind],
+        host: str,
+        certificate: ClientCertificate | None = None,
+    ) -> Verified | None:
         """Return who asks, or None when nothing is presented. Every credential presented must be good.
 
         Raises CredentialRejected, StorageUnavailable, TargetRejected.
         """
-        presented = self.presenter.present(headers, kinds)
+        presented = self.presenter.present(headers, kinds, certificate)
         if not presented:
             return None
         verified = [await self._verify(each, host) for each in presented]

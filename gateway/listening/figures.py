@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gateway.listening.hall import Hall
 from gateway.listening.patrol import Patrol
+from gateway.listening.renewal import Certificates
 from gateway.observability.metrics import Metrics
 
 
@@ -19,4 +20,18 @@ def count_clients(metrics: Metrics, hall: Hall, patrol: Patrol) -> None:
         "Connections that were ended because their client took too long.",
         "reason",
         lambda: patrol.ended,
+    )
+
+
+def count_certificates(metrics: Metrics, certificates: Certificates) -> None:
+    """Have the metrics tell whether the certificates in use are those of the files, and until when they are good."""
+    metrics.gauge(
+        "gateway_certificate_current",
+        "1 while the certificates in use are those in the files, 0 when these cannot be used.",
+        lambda: float(certificates.current),
+    )
+    metrics.gauge(
+        "gateway_certificate_expiry_timestamp_seconds",
+        "When the first of the certificates in use ends.",
+        lambda: certificates.expires_at,
     )

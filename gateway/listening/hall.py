@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+import ssl
 from collections import Counter, deque
 from collections.abc import Callable
 from time import monotonic
@@ -50,12 +51,20 @@ Greet = Callable[[Arrival], asyncio.Protocol]
 class Hall:
     """Every door of the gateway, and the places behind them. ``refused`` counts whom it sent away, by the reason."""
 
-    def __init__(self, server: Server, trusted_proxies: TrustedProxies, greet: Greet) -> None:
+    def __init__(
+        self,
+        server: Server,
+        trusted_proxies: TrustedProxies,
+        greet: Greet,
+        tls: Callable[[], ssl.SSLContext] | None = None,
+    ) -> None:
+        """``tls`` gives the context of each connection but those by unix sockets; None: nothing is encrypted."""
         self.capacity = Capacity(server.limits.connections)
         self.refused: Counter[str] = Counter()
         self._server = server
         self._trusted_proxies = trusted_proxies
         self._greet = greet
+        self._tls = tls
         self._handshake_seconds = server.limits.header_timeout.total_seconds()
         self._doors: list[Door] = []
         self._welcomes: set[asyncio.Task[None]] = set()
@@ -115,8 +124,7 @@ class Hall:
         try:
             if self._server.proxy_protocol:
                 peer = await self._introduced(accepted, seat, peer)
-            arrival = Arrival(seat, peer)
-            await asyncio.get_running_loop().connect_accepted_socket(lambda: self._greet(arrival), accepted)
+            await self._served(accepted, Arrival(seat, peer))
             served = True
         except OSError:
             self.refused["broken"] += 1
@@ -129,6 +137,19 @@ class Hall:
             if not served:
                 seat.leave()
                 accepted.close()
+
+    async def _served(self, accepted: socket.socket, arrival: Arrival) -> None:
+        loop = asyncio.get_running_loop()
+        if self._tls is None or accepted.family == socket.AF_UNIX:
+            await loop.connect_accepted_socket(lambda: self._greet(arrival), accepted)
+            return
+        await loop.connect_accepted_socket(
+            lambda: self._greet(arrival),
+            accepted,
+            ssl=self._tls(),
+            ssl_handshake_timeout=self._handshake_seconds,
+            ssl_shutdown_timeout=_PARTING_SECONDS,
+        )
 
     async def _introduced(self, accepted: socket.socket, seat: Seat, peer: str | None) -> str | None:
         """Return whose connection it is, as its proxy says. Raises Overloaded where that one has no share left."""
@@ -150,6 +171,9 @@ class Hall:
             _log.warning(
                 "connections are refused", extra={"open": self.capacity.taken, "most": self.capacity.most, "peer": peer}
             )
+        if self._tls is not None and accepted.family != socket.AF_UNIX:
+            accepted.close()  # a handshake would cost more than the answer is worth
+            return
         with contextlib.suppress(OSError):  # it has gone already
             accepted.send(_REFUSAL)
             accepted.shutdown(socket.SHUT_WR)

@@ -5,9 +5,10 @@ The plain path and the fast lane both ask here, so that they cannot differ.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Protocol
 
 from gateway.errors import GatewayError
+from gateway.identity.certificate import ClientCertificate
 from gateway.identity.identity import CredentialKind
 from gateway.identity.resolver import NOBODY, Resolver
 from gateway.identity.verified import Verified
@@ -23,7 +24,16 @@ from gateway.proxy.upstream.pool import UpstreamPool
 from gateway.proxy.upstream.upstreams import Upstreams
 from gateway.refusal import BAD_ORIGIN, BAD_UPGRADE, Refused, of_decision
 
+_AMBIENT: Final = frozenset({CredentialKind.SESSION, CredentialKind.CLIENT_CERTIFICATE})
 _ALLOW: Final = Outcome.ALLOW
+
+
+class Connection(Protocol):
+    """A client's connection, as far as it says who the client is."""
+
+    @property
+    def certificate(self) -> ClientCertificate | None:
+        """The certificate that TLS has verified."""
 
 
 class Admission:
@@ -53,7 +63,9 @@ class Admission:
         target, headers = journey.target, journey.plan.headers
         rule = journey.rule = self._rules.find(target, headers)
         if rule is not None and rule.access is not Access.PUBLIC and rule.access is not Access.DENY:
-            journey.key = self._resolver.key_of(headers, rule.credentials, target.host)
+            # A certificate belongs to one connection, and a journey to whoever sends the same fields.
+            if CredentialKind.CLIENT_CERTIFICATE not in rule.credentials:
+                journey.key = self._resolver.key_of(headers, rule.credentials, target.host)
             journey.asks = journey.key != NOBODY
         journey.routed = True
 
@@ -61,19 +73,26 @@ class Admission:
         """Return who asks, if that is known without asking the database; None says nothing."""
         return self._resolver.known(journey.key) if journey.key is not None else None
 
-    async def whose(self, journey: Journey) -> Verified | None:
-        """Return who asks, None without a credential or need of one. Raises what ``Resolver.resolve`` raises."""
+    async def whose(self, journey: Journey, connection: Connection | None) -> Verified | None:
+        """Return who asks, None without a credential or need of one. Raises what ``Resolver.resolve`` raises.
+
+        ``connection`` is the client's own, None where another proxy asks for it.
+        """
         if not journey.routed:
             self.route(journey)
         if not journey.asks:
             return None
-        return self.known(journey) or await self._resolve(journey)
+        return self.known(journey) or await self._resolve(journey, connection)
 
-    async def _resolve(self, journey: Journey) -> Verified | None:
+    async def _resolve(self, journey: Journey, connection: Connection | None) -> Verified | None:
         kinds = journey.rule.credentials if journey.rule is not None else frozenset()
         counts = self._metrics.authentications
+        certificate = None
+        # That of a trusted proxy says who the proxy is, not whom it speaks for.
+        if connection is not None and not journey.client.trusted and CredentialKind.CLIENT_CERTIFICATE in kinds:
+            certificate = connection.certificate
         try:
-            verified = await self._resolver.resolve(journey.plan.headers, kinds, journey.target.host)
+            verified = await self._resolver.resolve(journey.plan.headers, kinds, journey.target.host, certificate)
         except GatewayError:
             counts["any", "refused"] += 1
             raise
@@ -143,7 +162,7 @@ def _wants_websocket(journey: Journey, rule: Rule, verified: Verified | None) ->
         return False
     if upgrades != ["websocket"] or target.method != "GET" or not rule.websocket:
         raise Refused(BAD_UPGRADE, close=True)
-    # A browser sends cookies with a WebSocket that any page opens: only Origin tells which page it was.
-    if verified is not None and verified.kind is CredentialKind.SESSION and not same_origin(headers, target):
+    # A browser adds these to a WebSocket that any page opens: only Origin tells which page it was.
+    if verified is not None and verified.kind in _AMBIENT and not same_origin(headers, target):
         raise Refused(BAD_ORIGIN, close=True)
     return True

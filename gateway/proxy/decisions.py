@@ -65,7 +65,7 @@ class Decisions:
 
     async def __call__(self, request: web.BaseRequest, context: RequestContext, journey: Journey) -> web.StreamResponse:
         """Answer one question, without waiting for its body. Raises Refused for everything but an allowed request."""
-        verified = context.verified = await self._admission.whose(journey)
+        verified = context.verified = await self._admission.whose(journey, None)
         consent = self.consent(journey, verified)
         if isinstance(consent, Decision):
             context.decision = consent

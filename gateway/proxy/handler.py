@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from time import perf_counter
+from typing import cast
 
 from aiohttp import HttpVersion11, web
 
@@ -18,6 +19,7 @@ from gateway.proxy.exchange import Exchange
 from gateway.proxy.headers import ResponseHeaders
 from gateway.proxy.journey import Grant, Journey
 from gateway.proxy.plan import Plan
+from gateway.proxy.server import ClientConnection
 from gateway.proxy.trip import Trip
 from gateway.refusal import BAD_UPGRADE, BODY_TOO_LARGE, BODY_TOO_SLOW, MALFORMED, Refused
 
@@ -50,7 +52,7 @@ class ProxyHandler:
 
     async def __call__(self, request: web.BaseRequest, context: RequestContext, journey: Journey) -> web.StreamResponse:
         """Answer one request. Raises Refused with what the client is told, or a GatewayError that says why not."""
-        grant = context.grant = await self._admitted(context, journey)
+        grant = context.grant = await self._admitted(request, context, journey)
         self._metrics.decisions[grant.counted] += 1
         return await self._carried(self._exchange(request, context, journey, grant), context, grant)
 
@@ -82,9 +84,9 @@ class ProxyHandler:
             if not exchange.switched:
                 grant.durations.observe(perf_counter() - started)
 
-    async def _admitted(self, context: RequestContext, journey: Journey) -> Grant:
+    async def _admitted(self, request: web.BaseRequest, context: RequestContext, journey: Journey) -> Grant:
         """Return what was granted. Raises Refused for everything but an allowed request."""
-        verified = context.verified = await self._admission.whose(journey)
+        verified = context.verified = await self._admission.whose(journey, cast(ClientConnection, request.protocol))
         grant = self._admission.grant(journey, verified)
         if isinstance(grant, Grant):
             return grant

@@ -16,6 +16,7 @@ from aiohttp.web_protocol import ERROR, RequestHandler, RequestPayloadError
 
 from gateway.config.server import Limits
 from gateway.errors import StartupError
+from gateway.identity.certificate import ClientCertificate
 from gateway.listening.hall import Arrival
 from gateway.listening.pace import Phase, Seen, Verdict, Watch
 from gateway.problem import Problem, problem_bytes, problem_response
@@ -43,6 +44,7 @@ class ClientConnection(RequestHandler):
         "_begun",
         "_block",
         "_boundary",
+        "_certificate",
         "_head_bytes",
         "_lane",
         "_parsed",
@@ -58,6 +60,7 @@ class ClientConnection(RequestHandler):
         self._arrival = arrival
         self._cache["peername"] = (arrival.peer, 0) if arrival.peer is not None else None  # whom `peername` names
         self._wire: asyncio.Transport | None = None  # aiohttp forgets its own before it is closed
+        self._certificate: ClientCertificate | None = None
         self._received = 0
         self._head_bytes = 0  # of a head that has not arrived whole
         self._taken = 0
@@ -74,6 +77,15 @@ class ClientConnection(RequestHandler):
     def peer_address(self) -> str | None:
         """The address at the connection's other end, None for a unix socket."""
         return self._arrival.peer
+
+    @property
+    def certificate(self) -> ClientCertificate | None:
+        """What the client presented and TLS verified; read when a route first asks for it."""
+        if self._certificate is None and self._wire is not None:
+            tls = self._wire.get_extra_info("ssl_object")
+            der = tls.getpeercert(binary_form=True) if tls is not None else None
+            self._certificate = ClientCertificate.of(der) if der else None
+        return self._certificate
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)

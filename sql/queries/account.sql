@@ -11,6 +11,10 @@ from account where id = $1;
 select id, username, email, name, roles, is_active, is_verified, created_at, updated_at, last_login_at
 from account where username_key = $1;
 
+-- name: by_email
+select id, username, email, name, roles, is_active, is_verified, created_at, updated_at, last_login_at
+from account where email_key = $1;
+
 -- name: credentials_by_login
 -- One row at most: a name that contains @ is its owner's own address.
 select id, username, email, name, roles, is_active, is_verified, created_at, updated_at, last_login_at, password_hash

@@ -100,7 +100,7 @@ def test_variable_that_is_no_setting_is_left_alone(file: Path, variable: str) ->
         ("GATEWAY_ROUTES__0__UPSTREAM", "a", "routes.0.upstream: cannot be set: routes holds no keys"),
         ("GATEWAY_SERVER__", "x", "server.: does not name a key: write GATEWAY_SECTION__KEY"),
         ("GATEWAY_", "x", "does not name a key: write GATEWAY_SECTION__KEY"),
-        ("GATEWAY_SERVER__TLS__CERT_FILE", "a", "server.tls: is not supported yet"),
+        ("GATEWAY_SERVER__TLS__CERT_FILE", "a", "server.tls.key_file: is required"),
         ("GATEWAY_SERVER__PORT", "1", "server.port: is an unknown key"),
         ("GATEWAY_LOGIN__PER_IP", "many", "login.per_ip: must be a whole number"),
         ("GATEWAY_SERVER__TRUSTED_PROXIES", "x", "server.trusted_proxies: must be an address or network, such as"),

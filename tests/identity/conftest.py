@@ -15,6 +15,7 @@ from gateway.accounts.passwords import PasswordHasher
 from gateway.accounts.sessions import Login, Session, Sessions
 from gateway.accounts.user import User
 from gateway.accounts.users import Users
+from gateway.config.server import ClientCertificates
 from gateway.config.settings import Settings
 from gateway.identity.activity import Activity
 from gateway.identity.authenticators import Authenticators
@@ -97,7 +98,7 @@ async def desk(
     refresh = RefreshTokens(database, keys, access, issuer=ISSUER, lifetime=timedelta(days=30), clock=clock, feed=feed)
     ledger = RevocationLedger()
     cache, live, activity = CredentialCache(clock, ledger), LiveConnections(ledger), Activity(sessions, api_tokens)
-    authenticators = Authenticators(sessions, access, refresh, api_tokens, clock)
+    authenticators = Authenticators(sessions, access, refresh, api_tokens, users, ClientCertificates(), clock)
     revocation = Revocation(cache, live, keys)
     revocation.attach(feed)
     await feed.start()

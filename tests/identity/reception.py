@@ -106,6 +106,8 @@ async def open_reception(
         access_tokens=accounts.access_tokens,
         refresh_tokens=accounts.refresh_tokens,
         api_tokens=accounts.api_tokens,
+        users=accounts.users,
+        client_certificates=settings.client_certificates,
         clock=clock,
     )
     activity = Activity(accounts.sessions, accounts.api_tokens)

@@ -62,7 +62,7 @@ def present(fields: Fields, kinds: frozenset[CredentialKind] = ALL) -> list[Pres
     ids=repr,
 )
 def test_what_is_presented(fields: Fields, expected: list[tuple[CredentialKind, str, str]]) -> None:
-    assert [tuple(each) for each in present(fields)] == expected
+    assert present(fields) == [Presented(*each) for each in expected]
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ from gateway.identity.resolver import Resolver
 from gateway.identity.verified import Verified
 from gateway.listening.hall import Hall
 from gateway.listening.patrol import Patrol
+from gateway.listening.renewal import Certificates
 from gateway.observability.access_log import AccessLog
 from gateway.observability.metrics import Metrics
 from gateway.observability.request_id import RequestIds
@@ -107,6 +108,7 @@ class Standing:
     written: io.StringIO
     hall: Hall
     patrol: Patrol
+    certificates: Certificates | None
 
     def revoke(self, name: str) -> None:
         self.cache.drop(("account", name))
@@ -419,14 +421,18 @@ async def standing(settings: Settings, *, fast: bool = True) -> AsyncIterator[St
     )
     given = "listen" in settings.server.model_fields_set
     listening = settings.server if given else settings.server.model_copy(update={"listen": ("127.0.0.1:0",)})
-    hall = Hall(listening, trusted_proxies, server.greet)
+    tls = settings.server.tls
+    certificates = Certificates(tls, clock) if tls is not None else None
+    hall = Hall(
+        listening, trusted_proxies, server.greet, None if certificates is None else lambda: certificates.context
+    )
     patrol = Patrol(limits, lambda: server.open)
     upstreams.start()
     hall.open()
     patrol.start()
     try:
         yield Standing(
-            hall.ports[0], people, live, cache, metrics, upstreams, access_log, written, hall=hall, patrol=patrol
+            hall.ports[0], people, live, cache, metrics, upstreams, access_log, written, hall, patrol, certificates
         )
     finally:
         await hall.close()
