@@ -46,6 +46,7 @@ HEADER_TOO_LARGE: Final = Problem(
     431, "header_too_large", "The request's header fields are larger than is allowed here."
 )
 MALFORMED: Final = Problem(400, "malformed_request", "The request is not well-formed HTTP/1.1.")
+BAD_EXPECTATION: Final = Problem(417, "bad_expectation", "Nothing but 100-continue can be expected here.")
 BAD_UPGRADE: Final = Problem(400, "bad_upgrade", "Only WebSocket connections can be upgraded here.")
 BAD_ORIGIN: Final = Problem(403, "bad_origin", "A WebSocket must be opened by a page of the same host.")
 BAD_VERSION: Final = Problem(505, "http_version_not_supported", "Only HTTP/1.1 and HTTP/1.0 are spoken here.")

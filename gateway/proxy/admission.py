@@ -157,7 +157,8 @@ def _wants_websocket(journey: Journey, rule: Rule, verified: Verified | None) ->
     """Tell whether this is a WebSocket handshake that may pass. Raises Refused for any other upgrade."""
     headers, target = journey.plan.headers, journey.target
     connection = {token.strip().lower() for value in headers.getall("Connection", ()) for token in value.split(",")}
-    upgrades = [value.strip().lower() for value in headers.getall("Upgrade")]
+    # ASCII only: lower() makes a k of the Kelvin sign, and what is no WebSocket to others would be one here.
+    upgrades = [value.lower() if value.isascii() else "" for value in headers.getall("Upgrade")]
     if "upgrade" not in connection:
         return False
     if upgrades != ["websocket"] or target.method != "GET" or not rule.websocket:

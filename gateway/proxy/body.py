@@ -14,6 +14,7 @@ from gateway.errors import GatewayError
 from gateway.proxy.connection import UpstreamConnection
 
 _LAST_CHUNK: Final = b"0\r\n\r\n"
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class BodyTooLarge(GatewayError):
@@ -29,11 +30,21 @@ class BodyMalformed(GatewayError):
 
 
 class RequestBody:
-    """The pump that moves a body; ``limit`` is in bytes."""
+    """The pump that moves a body; ``limit`` is in bytes. ``expects_continue``: the client waits to be asked for it."""
 
-    __slots__ = ("_chunked", "_content", "_idle_seconds", "_limit")
+    __slots__ = ("_chunked", "_content", "_expects_continue", "_idle_seconds", "_limit", "_request")
 
-    def __init__(self, request: web.BaseRequest, limit: int, idle_seconds: float, *, chunked: bool) -> None:
+    def __init__(
+        self,
+        request: web.BaseRequest,
+        limit: int,
+        idle_seconds: float,
+        *,
+        chunked: bool,
+        expects_continue: bool,
+    ) -> None:
+        self._request = request
+        self._expects_continue = expects_continue
         self._content: StreamReader = request.content
         self._limit = limit
         self._idle_seconds = idle_seconds
@@ -42,6 +53,8 @@ class RequestBody:
     async def pump(self, connection: UpstreamConnection) -> None:
         """Send the body to its end. Raises BodyTooLarge, BodyTooSlow, BodyMalformed or UpstreamError."""
         sent = 0
+        if self._expects_continue and self._request.transport is not None:
+            self._request.transport.write(_CONTINUE)
         while True:
             try:
                 async with asyncio.timeout(self._idle_seconds):

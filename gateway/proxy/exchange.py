@@ -21,7 +21,6 @@ from gateway.proxy.tunnel import switch
 
 # RFC 9110 section 9.2.2
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
-_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class Exchange:
@@ -105,7 +104,7 @@ class Exchange:
                 answered = connection.start(head, grant.times, head_request=method == "HEAD", upgrade=grant.upgrade)
             try:
                 if body is not None:
-                    self._pumping = asyncio.create_task(self._pump(connection, body))
+                    self._pumping = asyncio.create_task(body.pump(connection))
                     await self._answered_or_pumped(answered, self._pumping)
                 else:
                     await answered
@@ -119,13 +118,6 @@ class Exchange:
                 begun, fresh = None, True
             else:
                 return connection
-
-    async def _pump(self, connection: UpstreamConnection, body: RequestBody) -> None:
-        request = self._request
-        expected = request.headers.get("Expect", "").lower() == "100-continue" and request.version >= HttpVersion11
-        if expected and request.transport is not None:
-            request.transport.write(_CONTINUE)
-        await body.pump(connection)
 
     @staticmethod
     async def _answered_or_pumped(answered: asyncio.Future[None], pump: asyncio.Task[None]) -> None:

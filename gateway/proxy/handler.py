@@ -112,4 +112,7 @@ class ProxyHandler:
             raise Refused(BODY_TOO_LARGE, close=True)
         if not plan.chunked and not request.can_read_body:
             return None
-        return RequestBody(request, limit, self._limits.idle_seconds, chunked=plan.chunked)
+        expects_continue = plan.expects_continue and request.version >= HttpVersion11
+        return RequestBody(
+            request, limit, self._limits.idle_seconds, chunked=plan.chunked, expects_continue=expects_continue
+        )

@@ -30,6 +30,8 @@ HOP_BY_HOP: Final = frozenset(
 )
 # Framing is re-made, and we answer the expectation ourselves.
 _REMADE: Final = frozenset({b"content-length", b"expect", b"http2-settings"})
+# A CGI program would send its own requests through what a client names there (CVE-2016-5385, "httpoxy").
+_HTTPOXY: Final = frozenset({b"proxy"})
 # Where a request came from is ours to say.
 _FORWARDING: Final = frozenset({b"forwarded", b"x-real-ip", b"x-rewrite-url", b"x-request-id", b"true-client-ip"})
 _FORWARDING_PREFIXES: Final = (b"x-forwarded-", b"x-original-", b"x-gateway-")
@@ -66,7 +68,7 @@ class RequestHeaders:
 
     def __init__(self, table: RuleTable, session_cookies: Iterable[str]) -> None:
         identity = {name.encode() for name in table.identity_headers}
-        self._dropped = HOP_BY_HOP | _REMADE | _FORWARDING | identity
+        self._dropped = HOP_BY_HOP | _REMADE | _HTTPOXY | _FORWARDING | identity
         self._actions: dict[bytes, int] = {}
         names = b"|".join(re.escape(name.encode()) for name in session_cookies)
         self._own_cookie = re.compile(rb"(?:^|;)[ \t]*(?:" + names + rb")=[^;]*")

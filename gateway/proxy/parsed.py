@@ -1,6 +1,7 @@
 """What aiohttp's parser made of a client's bytes, looked at again: it takes and leaves what it should not.
 
 * A request line of RTSP or ICE is read as HTTP's, without a word.
+* After CONNECT everything is a tunnel's bytes to it, whatever is answered.
 * A body that turns out to be malformed leaves whoever reads it waiting.
 * The last trailer of a request becomes the first field of the next one (aiohttp 3.14): where a proxy in front sends the
   requests of several people over one connection, one of them would speak for another.
@@ -62,7 +63,7 @@ class Parsed:
             if not isinstance(message, RawRequestMessage):
                 if not self._payload.is_eof():
                     self._payload.set_exception(RequestPayloadError("malformed"))
-            elif self._chunked or (message.method, message.path) in self._foreign:
+            elif self._chunked or message.method == "CONNECT" or (message.method, message.path) in self._foreign:
                 messages[place] = (_ErrInfo(400, BadHttpMessage("refused"), "refused"), EMPTY_PAYLOAD)
             self._payload, self._chunked = payload, getattr(message, "chunked", False)
 

@@ -17,7 +17,7 @@ from gateway.errors import TargetRejected
 from gateway.policy.rules import Rule
 from gateway.proxy.headers import RequestHeaders
 from gateway.proxy.recent import Recent
-from gateway.refusal import HEADER_TOO_LARGE, MALFORMED, Refused
+from gateway.refusal import BAD_EXPECTATION, HEADER_TOO_LARGE, MALFORMED, Refused
 
 if TYPE_CHECKING:
     from gateway.proxy.journey import Journey
@@ -40,6 +40,7 @@ class Plan:
         "_raw_headers",
         "chunked",
         "content_length",
+        "expects_continue",
         "fast",
         "framing",
         "headers",
@@ -64,6 +65,7 @@ class Plan:
         # RFC 9112 section 6.1: both fields are how one request becomes two; another coding would be lost with its name.
         if codings and (length is not None or [coding.strip().lower() for coding in codings] != ["chunked"]):
             raise Refused(MALFORMED, close=True)
+        self.expects_continue = "Expect" in headers and _expects_continue(headers)
         self.content_length = int(length) if length is not None else None
         if self.content_length is not None:
             self.framing = b"Content-Length: %d\r\n" % self.content_length
@@ -105,6 +107,14 @@ class Plan:
         if lines is None:
             lines = self.lines[key] = b"".join(fields.filtered(self._raw_headers, rule, consumed))
         return lines
+
+
+def _expects_continue(headers: CIMultiDict[str] | CIMultiDictProxy[str]) -> bool:
+    """Tell whether the client waits for a 100 before its body. Raises Refused for anything else (RFC 9110 10.1.1)."""
+    members = [member.strip(" \t") for value in headers.getall("Expect") for member in value.split(",")]
+    if any(member and member.lower() != "100-continue" for member in members):
+        raise Refused(BAD_EXPECTATION, close=True)
+    return any(members)
 
 
 class Plans:

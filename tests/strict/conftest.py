@@ -47,3 +47,8 @@ def played(recorder: Recorder, stand_before: Callable[..., Awaitable[Standing]])
         await Play(front, recorder, row).run()
 
     return play
+
+
+@pytest.fixture
+async def front(recorder: Recorder, stand_before: Callable[..., Awaitable[Standing]]) -> Standing:
+    return await stand_before(recorder.url)

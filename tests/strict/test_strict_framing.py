@@ -99,6 +99,8 @@ CODINGS = {
     "vertical-tab-after": coding("chunked\x0b"),
     "form-feed-before": coding("\x0cchunked"),
     "no-break-space": coding("\xa0chunked"),
+    "no-break-space-in-utf-8": coding("\xc2\xa0chunked"),
+    "kelvin-sign": coding("chun\xe2\x84\xaaed"),
     "space-before-colon": refused(post("Transfer-Encoding : chunked", body=CHUNKS)),
     "tab-before-colon": refused(post("Transfer-Encoding\t: chunked", body=CHUNKS)),
     "folded": refused(post("Transfer-Encoding:", " chunked", body=CHUNKS)),
