@@ -229,7 +229,7 @@ class Gateway:
             response_headers=response_headers,
             limits=ProxyLimits(settings.server.limits.body_bytes, idle_seconds),
         )
-        portal, endpoints = Portal(self._application(), settings.server.public_host), Endpoints()
+        portal, endpoints = Portal(self._application(), settings.server.public_host), Endpoints(settings.authz.key)
         scheme = "https" if settings.server.secure else "http"
         journeys = Journeys(portal, endpoints, self.trusted_proxies, scheme, self.access_log)
         decisions = Decisions(admission, heads, self.metrics, self.access_log)

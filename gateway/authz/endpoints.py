@@ -9,6 +9,8 @@ from __future__ import annotations
 import hmac
 from typing import Final
 
+from pydantic import SecretStr
+
 from gateway.authz.dialect import Asked, Dialect, single
 from gateway.authz.envoy import ENVOY
 from gateway.authz.forward import FORWARD
@@ -25,8 +27,8 @@ _BELOW_ENVOY: Final = f"{ENVOY.path}/"
 class Endpoints:
     """The decision endpoints. ``key`` is what a proxy must show in ``X-Gateway-Authz-Key``; None: nothing."""
 
-    def __init__(self, key: str | None = None) -> None:
-        self._key = key.encode() if key is not None else None
+    def __init__(self, key: SecretStr | None = None) -> None:
+        self._key = key.get_secret_value().encode() if key is not None else None
 
     def of(self, raw_target: str) -> Dialect | None:
         """Return the endpoint that a request line names, None for everything else."""

@@ -73,8 +73,10 @@ def _flat(value: Any, key: str) -> Iterator[tuple[str, Any]]:
 
 def _origin(key: str, loaded: Loaded) -> str:
     """Return where a value was given; a section that a variable or line gave whole counts for what it holds."""
-    if key == "database.url" and (file := loaded.settings.database.url_file) is not None:
-        return f"{file} ({loaded.origins['database.url_file']})"
+    settings = loaded.settings
+    files = {"database.url": settings.database.url_file, "authz.key": settings.authz.key_file}
+    if (file := files.get(key)) is not None:
+        return f"{file} ({loaded.origins[f'{key}_file']})"
     return loaded.origins.get(key, "default")
 
 

@@ -8,6 +8,7 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Final
 
+from gateway.config.authz import Authz
 from gateway.config.document import Finding, KeyPath
 from gateway.config.route import FileValue, Match
 from gateway.config.settings import Settings
@@ -32,6 +33,10 @@ def _exposure(settings: Settings) -> Iterator[Finding]:
     if any(network.prefixlen == 0 for network in networks):
         message = "trusts everybody: any client can forge its address and the host it asks for"
         yield Finding(("server", "trusted_proxies"), message)
+    if settings.server.trusted_proxies and settings.authz == Authz():
+        for key, _ in _secret_headers(settings):
+            message = "can be read by clients if a trusted proxy passes them on to /.gateway/authz/: set authz.key_file"
+            yield Finding(key, message)
     if settings.passwords.bcrypt_cost < _CHEAP_BCRYPT:
         yield Finding(("passwords", "bcrypt_cost"), "makes stolen hashes cheap to guess: 12 is a good value")
 
@@ -80,6 +85,12 @@ def _secret_files(settings: Settings) -> Iterator[tuple[KeyPath, Path]]:
         yield ("server", "tls", "key_file"), settings.server.tls.key_file
         for index, pair in enumerate(settings.server.tls.sni):
             yield ("server", "tls", "sni", index, "key_file"), pair.key_file
+    if settings.authz.key_file is not None:
+        yield ("authz", "key_file"), settings.authz.key_file
+    yield from _secret_headers(settings)
+
+
+def _secret_headers(settings: Settings) -> Iterator[tuple[KeyPath, Path]]:
     for index, route in enumerate(settings.routes):
         for name, value in route.identity.headers.items():
             if isinstance(value, FileValue):

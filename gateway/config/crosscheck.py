@@ -58,6 +58,8 @@ def _secrets(settings: Settings) -> Iterator[Finding]:
         yield Finding(("secret_key_file",), "secret_key and secret_key_file exclude each other: give one")
     if settings.database.url is not None and settings.database.url_file is not None:
         yield Finding(("database", "url_file"), "url and url_file exclude each other: give one")
+    if settings.authz.key is not None and settings.authz.key_file is not None:
+        yield Finding(("authz", "key_file"), "key and key_file exclude each other: give one")
 
 
 def _lifetimes(settings: Settings) -> Iterator[Finding]:

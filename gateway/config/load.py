@@ -11,6 +11,7 @@ from typing import Any, Final
 from pydantic import SecretStr, ValidationError
 
 from gateway.config.advice import advise
+from gateway.config.authz import check_authz_key
 from gateway.config.certificates import certificate_findings
 from gateway.config.complaints import findings_of
 from gateway.config.crosscheck import crosscheck
@@ -164,7 +165,7 @@ def _related(one: KeyPath, other: KeyPath) -> bool:
 
 
 def _with_secrets(settings: Settings) -> tuple[Settings, list[Finding]]:
-    """Return settings with the database's URL, should it stand in a file, and what is wrong with secrets.
+    """Return settings with the secrets that stand in files, and what is wrong with any.
 
     The master key is checked here, where its place is known, and read again by those who need it.
     """
@@ -176,6 +177,11 @@ def _with_secrets(settings: Settings) -> tuple[Settings, list[Finding]]:
     url = _secret(("database", "url_file"), database.url_file, check_database_url, findings)
     if url is not None:
         settings = settings.model_copy(update={"database": database.model_copy(update={"url": SecretStr(url)})})
+    authz = settings.authz
+    _secret(("authz", "key"), authz.key, check_authz_key, findings)
+    key = _secret(("authz", "key_file"), authz.key_file, check_authz_key, findings)
+    if key is not None:
+        settings = settings.model_copy(update={"authz": authz.model_copy(update={"key": SecretStr(key)})})
     return settings, findings
 
 

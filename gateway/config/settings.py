@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, StrictBool, StrictInt
 
+from gateway.config.authz import Authz
 from gateway.config.route import Route
 from gateway.config.scalars import Duration, parse_duration
 from gateway.config.section import Section
@@ -149,6 +150,8 @@ class Settings(Section):
     """How the log looks."""
     branding: Branding = Branding()
     """What the pages look like."""
+    authz: Authz = Authz()
+    """Decisions for other proxies."""
     upstreams: dict[UpstreamName, Upstream] = Field(default_factory=dict)
     """Named pools of servers."""
     routes: tuple[Route, ...] = ()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from gateway.config.load import load_settings
+from gateway.errors import ConfigError
 from tests.proxy.proxying import Reply, Standing, connected, request, standing
 
 ROUTES = """
@@ -322,3 +324,38 @@ async def test_the_log_says_what_was_decided(front: Standing, dialect: str) -> N
     assert front.metrics.decisions["app", "allow", "authenticated"] == 3
     assert front.metrics.requests["app", "GET", 200] == 3
     assert front.metrics.in_flight == 0
+
+
+KEY = "a-key-that-only-the-proxy-knows"
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_with_a_key_only_who_shows_it_gets_a_decision(tmp_path: Path, dialect: str) -> None:
+    (tmp_path / "key").write_text(f"{KEY}\n")
+    config = tmp_path / "gateway.yaml"
+    config.write_text(f"{ROUTES}authz: {{key_file: key}}\n")
+    settings = load_settings(config, {}).settings
+    assert KEY not in repr(settings) + settings.model_dump_json()
+    shown = f"X-Gateway-Authz-Key: {KEY}"
+    async with standing(settings) as front:
+        for path in ("/x", "/public/x"):
+            assert (await twice(front, asking(dialect, path, shown))).status == 200
+            for fields in (
+                (),
+                (f"{shown}x",),
+                ("X-Gateway-Authz-Key:",),
+                (shown, shown),
+                ("X-Gateway-Authz-Key: \u00e9",),
+            ):
+                reply = await twice(front, asking(dialect, path, *fields))
+                assert (reply.status, reply.all("X-Forwarded-User")) == (403, []), fields
+        assert KEY not in front.written.getvalue()
+
+
+@pytest.mark.parametrize("key", ["short", "x" * 257, "sixteen letters and a space", "sixteen-letters-\u00e9"])
+def test_a_key_that_cannot_serve_is_refused_and_not_repeated(tmp_path: Path, key: str) -> None:
+    config = tmp_path / "gateway.yaml"
+    config.write_text(f"{ROUTES}authz: {{key: {json.dumps(key)}}}\n")
+    with pytest.raises(ConfigError, match="16 to 256 printable characters") as refused:
+        load_settings(config, {})
+    assert key not in str(refused.value)

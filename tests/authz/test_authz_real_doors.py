@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,6 +52,7 @@ class Place:
     port: int
     gateway: int
     application: int
+    key: str = ""
 
     @property
     def addresses(self) -> Mapping[str, str]:
@@ -62,6 +64,9 @@ def caddy(place: Place) -> list[str]:
     replaced = {host + " {\n": f"https://{host}:{place.port} {{\n\tbind 127.0.0.1\n{tls}" for host in (PORTAL, WIKI)}
     own = f"\tadmin off\n\tauto_https disable_redirects\n\tstorage file_system {place.directory}/caddy\n"
     replaced |= {"\tadmin off\n": own, **place.addresses}
+    if place.key:
+        asks = "\t\t\turi /.gateway/authz/forward\n"
+        replaced[asks] = f"{asks}\t\t\theader_up X-Gateway-Authz-Key {place.key}\n"
     path = written(DEPLOY / "caddy" / "Caddyfile", place.directory, replaced)
     return ["caddy", "run", "--adapter", "caddyfile", "--config", str(path)]
 
@@ -73,6 +78,9 @@ def envoy(place: Place) -> list[str]:
         "port_value: 9000": f"port_value: {place.application}",
         "/etc/envoy/tls/": f"{place.directory}/",
     }
+    if place.key:
+        added = f"authorization_request: {{headers_to_add: [{{key: x-gateway-authz-key, value: {place.key}}}]}}"
+        replaced["http_service:\n"] = f"http_service:\n{' ' * 24}{added}\n"
     path = written(DEPLOY / "envoy" / "envoy.yaml", place.directory, replaced)
     quiet = ("--log-level", "warning", "--concurrency", "1", "--use-dynamic-base-id")
     return [str(Path(sys.executable).parent / "envoy"), "-c", str(path), *quiet]
@@ -80,7 +88,11 @@ def envoy(place: Place) -> list[str]:
 
 def traefik(place: Place) -> list[str]:
     directory = place.directory
-    written(DEPLOY / "traefik" / "routes.yaml", directory, {"/etc/traefik/tls/": f"{directory}/", **place.addresses})
+    replaced = {"/etc/traefik/tls/": f"{directory}/", **place.addresses}
+    if place.key:
+        shows = f"    shows-key: {{headers: {{customRequestHeaders: {{X-Gateway-Authz-Key: {place.key}}}}}}}\n"
+        replaced |= {"  middlewares:\n": f"  middlewares:\n{shows}", "[gateway-decides": "[shows-key, gateway-decides"}
+    written(DEPLOY / "traefik" / "routes.yaml", directory, replaced)
     replaced = {"0.0.0.0:443": f"127.0.0.1:{place.port}", "/etc/traefik/routes.yaml": f"{directory}/routes.yaml"}
     path = written(DEPLOY / "traefik" / "traefik.yaml", directory, replaced)
     return ["traefik", f"--configFile={path}"]
@@ -132,19 +144,44 @@ def start(request: pytest.FixtureRequest) -> Callable[[Place], list[str]]:
     return chosen
 
 
+@asynccontextmanager
+async def standing(
+    gateway_factory: GatewayFactory,
+    directory: Path,
+    start: Callable[[Place], list[str]],
+    key: str = "",
+    shown: str = "",
+) -> AsyncIterator[Front]:
+    certificate(directory)
+    port, application = free_port(), Application()
+    await application.start()
+    yaml = gateway_yaml(start.__name__, directory) + (f"authz: {{key: {key}}}\n" if key else "")
+    gateway = await gateway_factory(yaml, SERVER__PUBLIC_URL=f"https://{PORTAL}:{port}")
+    command = start(Place(directory, port, gateway.port, application.port, shown))
+    async with running(command, port, {**os.environ, "HOME": str(directory)}) as client:
+        yield Front(gateway, application, port, client)
+    await application.stop()
+
+
 @pytest.fixture
 async def front(
     gateway_factory: GatewayFactory, tmp_path: Path, start: Callable[[Place], list[str]]
 ) -> AsyncIterator[Front]:
-    certificate(tmp_path)
-    port, application = free_port(), Application()
-    await application.start()
-    yaml = gateway_yaml(start.__name__, tmp_path)
-    gateway = await gateway_factory(yaml, SERVER__PUBLIC_URL=f"https://{PORTAL}:{port}")
-    command = start(Place(tmp_path, port, gateway.port, application.port))
-    async with running(command, port, {**os.environ, "HOME": str(tmp_path)}) as client:
-        yield Front(gateway, application, port, client)
-    await application.stop()
+    async with standing(gateway_factory, tmp_path, start) as stands:
+        yield stands
+
+
+@pytest.mark.parametrize("shown", ["the-key-of-this-run", ""])
+async def test_a_key_is_shown_as_the_documentation_says(
+    gateway_factory: GatewayFactory, tmp_path: Path, start: Callable[[Place], list[str]], shown: str
+) -> None:
+    async with standing(gateway_factory, tmp_path, start, "the-key-of-this-run", shown) as front:
+        token = await front.gateway.token(await front.gateway.user("ann"))
+        for claimed in ({}, {"X-Gateway-Authz-Key": "not-the-key-of-this-run"}):
+            answer = await front.get("/x", {**bearer(token), **claimed})
+            assert answer.status == (200 if shown else 403)
+        assert len(front.application.requests) == (2 if shown else 0)
+        assert not any(b"the-key-of-this-run" in request.head for request in front.application.requests)
 
 
 async def test_the_application_is_told_who_it_is_and_nothing_else(front: Front) -> None:

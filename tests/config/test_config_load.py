@@ -122,12 +122,14 @@ routes:
   - {upstream: used, match: {path: /b}}
 """
     exposed = f"{tmp_path}/secret can be read by every user of this machine: chmod o-r {tmp_path}/secret"
+    told = "can be read by clients if a trusted proxy passes them on to /.gateway/authz/: set authz.key_file"
     assert warnings(tmp_path / "gateway.yaml", text) == [
         "2:3: server.public_url: is plain http: passwords and cookies can be read on their way",
         "3:3: server.trusted_proxies: trusts everybody: any client can forge its address and the host it asks for",
         "4:13: passwords.bcrypt_cost: makes stolen hashes cheap to guess: 12 is a good value",
         f"5:12: database.url_file: {exposed}",
         "8:3: upstreams.idle: is used by no route",
+        f"11:43: routes[1].identity.headers.X-A: {told}",
         f"11:43: routes[1].identity.headers.X-A: {exposed}",
         "12:5: routes[2]: is never reached: routes[1] matches every request",
     ]

@@ -385,7 +385,10 @@ async def standing(settings: Settings, *, fast: bool = True) -> AsyncIterator[St
         response_headers=response_headers,
         limits=ProxyLimits(limits.body_bytes, idle_seconds),
     )
-    portal, endpoints = Portal(_portal(), "portal.test"), Endpoints()
+    portal, endpoints = (
+        Portal(_portal(), "portal.test"),
+        Endpoints(settings.authz.key),
+    )
     trusted_proxies = TrustedProxies(settings.server.trusted_proxies)
     journeys, request_ids = Journeys(portal, endpoints, trusted_proxies, "http", access_log), RequestIds()
     decisions = Decisions(admission, heads, metrics, access_log)
