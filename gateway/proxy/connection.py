@@ -7,7 +7,7 @@ nothing of it can reach another client.
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import httptools
 
@@ -37,9 +37,6 @@ class Traveller(Protocol):
 
 class UpstreamConnection(IncomingResponse, asyncio.Protocol):
     """Await ``start``, ``check``, then take the body with ``read``."""
-
-    # Whose it is, to the pool that opened it.
-    server: Any = None
 
     def __init__(self, loop: asyncio.AbstractEventLoop, authority: bytes, address: str = "") -> None:
         """``authority`` is its server's Host field, ``address`` where it leads."""

@@ -141,7 +141,6 @@ async def switch(
     pool.forget(connection)
     if request.transport is None:
         transport.abort()
-        pool.ended(connection)
         raise ConnectionResetError("the client has gone")
     request.transport.write(head)
     tunnel = Tunnel(request, transport)
@@ -150,7 +149,6 @@ async def switch(
         await tunnel.run(tail)
     finally:
         unregister()
-        pool.ended(connection)
     return SentReply(_SWITCHING, keep_alive=False, body_bytes=tunnel.sent_bytes)
 
 

@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 
 
 async def look_up(host: str, port: int) -> list[str]:
-    """Return a name's addresses in the system's order (RFC 6724). Raises OSError."""
+    """Return a name's addresses in the system's order (RFC 6724), by a thread of the loop's. Raises OSError."""
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(each[4][0]) for each in found))
 
@@ -29,25 +29,41 @@ class Addresses:
         self._every_seconds = every_seconds
         self._lookup = lookup
         self._fixed = _is_address(host)
-        self._known: tuple[str, ...] = (host,) if self._fixed else ()
-        self._looked_up_at = 0.0
+        self._due = 0.0
         self._looking: asyncio.Task[None] | None = None
-        self._next = 0
-        # What was known and is not any more.
-        self.gone: set[str] = set()
+        self._turn = 0
+        # Those that could not be connected to since the last lookup are tried after the others.
+        self._failed: set[str] = set()
+        self.known: tuple[str, ...] = (host,) if self._fixed else ()
 
-    async def in_order(self, now: float) -> tuple[str, ...]:
+    async def in_order(self) -> tuple[str, ...]:
         """Return the addresses to try, beginning with another each time. Raises UpstreamUnreachable for none."""
-        due = not self._fixed and now - self._looked_up_at >= self._every_seconds
-        if (due or not self._known) and self._looking is None:
-            self._looking = asyncio.create_task(self._look_up(now), name=f"look up {self.host}")
-        if not self._known and self._looking is not None:
-            await asyncio.shield(self._looking)
-        known = self._known
+        if not self.known:
+            # Requests share one lookup, and none of them ends it by going away.
+            await asyncio.shield(self._look_up_once())
+        known = self.known
         if not known:
             raise UpstreamUnreachable("name_not_found")
-        self._next = (self._next + 1) % len(known)
-        return known[self._next :] + known[: self._next]
+        self._turn = (self._turn + 1) % len(known)
+        turned = known[self._turn :] + known[: self._turn]
+        return tuple(sorted(turned, key=self._failed.__contains__)) if self._failed else turned
+
+    def refresh(self, now: float) -> None:
+        """Look the name up again beside requests, when that is due; ``now`` is by the loop's clock.
+
+        What no request has asked for is not looked up.
+        """
+        if self.known and not self._fixed and now >= self._due:
+            self._look_up_once()
+
+    def failed(self, address: str) -> None:
+        """Take note that an address cannot be connected to; it may not be the name's any more."""
+        if len(self.known) > 1:
+            self._failed.add(address)
+        self._due = 0.0
+
+    def succeeded(self, address: str) -> None:
+        self._failed.discard(address)
 
     async def stop(self) -> None:
         """End a lookup that is under way."""
@@ -55,16 +71,26 @@ class Addresses:
             self._looking.cancel()
             await asyncio.gather(self._looking, return_exceptions=True)
 
-    async def _look_up(self, now: float) -> None:
-        self._looked_up_at = now  # a lookup that fails is not repeated at once, either
+    def _look_up_once(self) -> asyncio.Task[None]:
+        if self._looking is None:
+            self._looking = asyncio.create_task(self._look_up(), name=f"look up {self.host}")
+        return self._looking
+
+    async def _look_up(self) -> None:
         try:
             found = tuple(await self._lookup(self.host, self._port))
-        except OSError:
-            _log.warning("a name could not be looked up", extra={"host": self.host, "kept": len(self._known)})
+        except OSError as error:
+            told = {"host": self.host, "kept": len(self.known), "error": error.strerror or str(error)}
+            _log.warning("a name could not be looked up", extra=told)
         else:
-            self.gone = (self.gone | set(self._known)) - set(found)
-            self._known = found
+            # Resolvers shuffle their answers: what stays keeps its place, so that turns come out even.
+            self.known = tuple(each for each in self.known if each in found) + tuple(
+                each for each in found if each not in self.known
+            )
+            self._failed &= set(found)
         finally:
+            # A lookup that fails is not repeated at once, either.
+            self._due = asyncio.get_running_loop().time() + self._every_seconds
             self._looking = None
 
 

@@ -1,54 +1,100 @@
-"""Which of several servers is next. Choosing changes nothing; what was chosen and used is said by ``took``."""
+"""Which of several servers is next. Pure: loads and weights come in, a turn goes out.
+
+A turn is a number that only grows; its server is the one at ``turn % len(servers)``. Whoever follows a choice goes on
+with the turn after it, so that a choice that came to nothing changes nothing.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from hashlib import blake2b
+from ipaddress import IPv6Address, ip_address
 from typing import Final, Protocol
 
+_WORD: Final = (1 << 64) - 1
+_CLIENTS_KEPT: Final = 4096
 
-class Choice(Protocol):
-    """A server as it is chosen from. ``credit`` is what it has coming, ``turn`` when it was last used."""
 
-    in_flight: int
-    credit: float
-    turn: int
+class Candidate(Protocol):
+    """A server as it is chosen from. ``seed`` tells it from the others, in every process alike."""
 
     @property
-    def url(self) -> str:
-        """What tells it from the others."""
+    def in_flight(self) -> int: ...
+    @property
+    def seed(self) -> int: ...
 
 
-def in_turn(servers: Sequence[Choice], weights: Sequence[float], _client: str) -> int:
-    """Smooth weighted round robin: the one with the most credit, so that shares are spread evenly in time."""
-    best, most = 0, servers[0].credit + weights[0]
-    for index in range(1, len(servers)):
-        credit = servers[index].credit + weights[index]
-        if credit > most:
-            best, most = index, credit
+# Servers, the weight of each (1, or less while it starts slowly; never 0), the turn, and the client's address.
+Choose = Callable[[Sequence[Candidate], Sequence[float], int, str], int]
+
+
+def in_turn(servers: Sequence[Candidate], weights: Sequence[float], turn: int, _client: str) -> int:
+    """Return the next turn; a server with half the weight of the others takes every second one of its turns."""
+    count = len(servers)
+    if weights[turn % count] >= 1:
+        return turn
+    highest = max(weights)
+    for each in range(turn, turn + count):
+        weight = weights[each % count] / highest
+        lap = each // count
+        if math.floor((lap + 1) * weight) > math.floor(lap * weight):
+            return each
+    return turn
+
+
+def least_requests(servers: Sequence[Candidate], weights: Sequence[float], turn: int, _client: str) -> int:
+    """Return the turn of the server with the fewest requests for its weight; equals take turns."""
+    count = len(servers)
+    best, least = turn, math.inf
+    for each in range(turn, turn + count):
+        at = each % count
+        load = (servers[at].in_flight + 1) / weights[at]
+        if load < least:
+            best, least = each, load
     return best
 
 
-def least_requests(servers: Sequence[Choice], weights: Sequence[float], _client: str) -> int:
-    """The one with the fewest requests for its weight; among equals the one that was used least recently."""
-    return min(range(len(servers)), key=lambda at: ((servers[at].in_flight + 1) / weights[at], servers[at].turn))
+def by_address(servers: Sequence[Candidate], weights: Sequence[float], _turn: int, client: str) -> int:
+    """Return the turn of the client's server: the same one for as long as it is there (rendezvous hashing).
+
+    When a server leaves, only its clients move; while it starts slowly, it gets them back by and by.
+    """
+    key = client_seed(client)
+    best, highest = 0, -math.inf
+    for at, server in enumerate(servers):
+        # Each server draws a number for the client, from which its weight takes something off: the highest wins.
+        score = weights[at] / -math.log((_mixed(key ^ server.seed) + 1) / (_WORD + 2))
+        if score > highest:
+            best, highest = at, score
+    return best
 
 
-def by_address(servers: Sequence[Choice], _weights: Sequence[float], client: str) -> int:
-    """Rendezvous hashing: a client keeps its server, and when that is gone only its clients move."""
-    return max(range(len(servers)), key=lambda at: _score(servers[at].url, client))
+CHOOSERS: Final[Mapping[str, Choose]] = {
+    "round_robin": in_turn,
+    "least_requests": least_requests,
+    "hash_ip": by_address,
+}
 
 
-def _score(url: str, client: str) -> bytes:
-    return blake2b(f"{client}\0{url}".encode(), digest_size=8).digest()
+def seed_of(text: str) -> int:
+    """Return 64 bits that are the same in every process: a fleet of gateways agrees on them."""
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest())
 
 
-def took(servers: Sequence[Choice], weights: Sequence[float], chosen: int, turn: int) -> None:
-    """Take note of what ``chosen``, an index, was used for; ``turn`` is larger each time."""
-    for server, weight in zip(servers, weights, strict=True):
-        server.credit += weight
-    servers[chosen].credit -= sum(weights)
-    servers[chosen].turn = turn
+@lru_cache(_CLIENTS_KEPT)
+def client_seed(client: str) -> int:
+    """Return the seed of a client's address; of IPv6, one /64 is one client, whatever it calls itself today."""
+    try:
+        address = ip_address(client)
+    except ValueError:
+        return seed_of(client)
+    return seed_of(str(int(address) >> 64) if isinstance(address, IPv6Address) else client)
 
 
-CHOOSERS: Final = {"round_robin": in_turn, "least_requests": least_requests, "hash_ip": by_address}
+def _mixed(word: int) -> int:
+    """Spread 64 bits over 64 bits (the last steps of splitmix64)."""
+    word = ((word ^ (word >> 30)) * 0xBF58476D1CE4E5B9) & _WORD
+    word = ((word ^ (word >> 27)) * 0x94D049BB133111EB) & _WORD
+    return word ^ (word >> 31)

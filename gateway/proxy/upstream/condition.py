@@ -28,14 +28,17 @@ class Rules:
 class Condition:
     """What requests and checks have told about one server; it is taken to work until they tell otherwise.
 
-    ``failures`` are requests that failed in a row, ``streak`` checks in a row that contradict ``healthy``,
-    ``ejections`` how often it was left alone since a request last succeeded.
+    ``suspected`` is whether a request that succeeds is news.
+    ``failures`` are requests that failed in a row, ``streak`` checks in a row that contradict ``healthy`` (``why`` is
+    what the last bad one said), ``ejections`` how often it was left alone since a request last succeeded.
     """
 
     rules: Rules
     healthy: bool = True
+    suspected: bool = False
     failures: int = 0
     streak: int = 0
+    why: str = ""
     ejections: int = 0
     ejected_until: float = -math.inf
     recovered_at: float = -math.inf
@@ -56,23 +59,30 @@ class Condition:
 
     def succeeded(self) -> None:
         """Take note of a request that was answered."""
+        self.suspected = False
         self.failures = 0
         self.ejections = 0
 
     def failed(self, now: float) -> bool:
-        """Take note of a request that failed. Returns True when the server is to be left alone from now on."""
+        """Take note of a request that failed. Returns True when the server is to be left alone from now on.
+
+        One that has just come back is on trial: the first request tells.
+        """
         if self.ejected(now):
             return False
+        self.suspected = True
         self.failures += 1
-        if not self.rules.ejection_failures or self.failures < self.rules.ejection_failures:
+        on_trial = self.ejections > 0
+        if not self.rules.ejection_failures or (self.failures < self.rules.ejection_failures and not on_trial):
             return False
         self.failures = 0
         self.ejections = min(self.ejections + 1, _LONGEST_EJECTION)
         self.ejected_until = now + self.rules.ejection_seconds * self.ejections
         return True
 
-    def checked(self, *, good: bool, now: float) -> bool:
+    def checked(self, *, good: bool, why: str, now: float) -> bool:
         """Take note of a check. Returns True when it takes the server out or brings it back."""
+        self.why = why
         if good == self.healthy:
             self.streak = 0
             return False
@@ -82,7 +92,7 @@ class Condition:
         self.healthy = good
         self.streak = 0
         if good:
-            self.failures = self.ejections = 0
+            self.succeeded()
             self.ejected_until = -math.inf
             self.recovered_at = now
         return True

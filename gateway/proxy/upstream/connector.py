@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import ssl
 from abc import ABC, abstractmethod
-from collections.abc import Collection
 from urllib.parse import urlsplit
 
 from aiohttp.tcp_helpers import tcp_keepalive
@@ -27,17 +26,20 @@ class Connector(ABC):
         """Open a connection within so many seconds. Raises UpstreamUnreachable or UpstreamTimeout."""
         try:
             async with asyncio.timeout(seconds):
-                return await self._open(asyncio.get_running_loop())
+                return await self._open(asyncio.get_running_loop(), seconds)
         except TimeoutError as error:
             raise UpstreamTimeout("connect_timeout") from error
 
     @abstractmethod
-    async def _open(self, loop: asyncio.AbstractEventLoop) -> UpstreamConnection:
-        """Open a connection. Raises UpstreamUnreachable."""
+    async def _open(self, loop: asyncio.AbstractEventLoop, seconds: float) -> UpstreamConnection:
+        """Open a connection. Raises UpstreamUnreachable or UpstreamTimeout."""
 
-    def gone(self) -> Collection[str]:
-        """Return the addresses that are not the server's any more."""
-        return ()
+    def leads_to(self, address: str) -> bool:  # noqa: ARG002 - most lead to one place
+        """Tell whether an address is still the server's."""
+        return True
+
+    def refresh(self, now: float) -> None:  # noqa: B027 - most have nothing that changes
+        """Look at what may have changed; ``now`` is by the loop's clock."""
 
     async def stop(self) -> None:  # noqa: B027 - most have nothing that runs on its own
         """End what runs on its own."""
@@ -53,13 +55,23 @@ class TcpConnector(Connector):
         self._tls = tls
         self._server_name = server_name if tls is not None else None
 
-    async def _open(self, loop: asyncio.AbstractEventLoop) -> UpstreamConnection:
+    async def _open(self, loop: asyncio.AbstractEventLoop, seconds: float) -> UpstreamConnection:
+        end = loop.time() + seconds
         error: UpstreamError = UpstreamUnreachable("no_address")
-        for address in await self._addresses.in_order(loop.time()):
+        addresses = await self._addresses.in_order()
+        for index, address in enumerate(addresses):
             try:
-                return await self._open_at(loop, address)
+                # An address that swallows packets must leave some time to the others.
+                async with asyncio.timeout((end - loop.time()) / (len(addresses) - index)):
+                    connection = await self._open_at(loop, address)
+            except TimeoutError:
+                error = UpstreamTimeout("connect_timeout")
             except UpstreamUnreachable as failure:
                 error = failure
+            else:
+                self._addresses.succeeded(address)
+                return connection
+            self._addresses.failed(address)
         raise error
 
     async def _open_at(self, loop: asyncio.AbstractEventLoop, address: str) -> UpstreamConnection:
@@ -79,9 +91,11 @@ class TcpConnector(Connector):
             tcp_keepalive(connection.transport)  # a tunnel may be silent for hours, or its other end gone
         return connection
 
-    def gone(self) -> Collection[str]:
-        gone, self._addresses.gone = self._addresses.gone, set()
-        return gone
+    def leads_to(self, address: str) -> bool:
+        return address in self._addresses.known
+
+    def refresh(self, now: float) -> None:
+        self._addresses.refresh(now)
 
     async def stop(self) -> None:
         await self._addresses.stop()
@@ -94,7 +108,7 @@ class UnixConnector(Connector):
         super().__init__(url, b"localhost")
         self._path = url.removeprefix("unix:")
 
-    async def _open(self, loop: asyncio.AbstractEventLoop) -> UpstreamConnection:
+    async def _open(self, loop: asyncio.AbstractEventLoop, seconds: float) -> UpstreamConnection:  # noqa: ARG002
         try:
             _, connection = await loop.create_unix_connection(
                 lambda: UpstreamConnection(loop, self.authority, self._path), self._path
@@ -122,7 +136,8 @@ def client_context(name: str, tls: UpstreamTls) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=str(tls.ca_file) if tls.ca_file is not None else None)
         key = "cert_file"
         if tls.cert_file is not None:
-            context.load_cert_chain(tls.cert_file, tls.key_file)
+            # An encrypted key is refused; OpenSSL would ask for its password at the terminal.
+            context.load_cert_chain(tls.cert_file, tls.key_file, password="")
     except (OSError, ssl.SSLError) as error:
         raise StartupError(f"upstreams.{name}.tls.{key}: cannot be used: {_why(error)}") from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections import deque
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from gateway.config.upstream import Upstream
-from gateway.errors import UpstreamBusy, UpstreamDown, UpstreamError, UpstreamUnreachable
+from gateway.errors import UpstreamDown, UpstreamError
 from gateway.proxy.connection import UpstreamConnection, timed_out
-from gateway.proxy.upstream.balance import CHOOSERS, took
+from gateway.proxy.upstream.balance import CHOOSERS
+from gateway.proxy.upstream.line import Line
 from gateway.proxy.upstream.server import Server
 
 _KEPT_IDLE_SECONDS: Final = 30.0
 _KEPT_PER_SERVER: Final = 256
 _RETRY_SECONDS: Final = 1
+_REWEIGH_SECONDS: Final = 0.25
 # Statuses by which a proxy or server says that it, and not the request, is at fault (RFC 9110 section 15.6).
 _FAILING: Final = frozenset({502, 503, 504})
 _log = logging.getLogger(__name__)
 
 
 class UpstreamPool:
-    """``active`` are the connections whose deadlines are watched. ``clock`` gives monotonic seconds."""
+    """``active`` are the connections whose deadlines are watched, and whose they are; ``clock`` is monotonic."""
 
     def __init__(self, name: str, settings: Upstream, servers: Sequence[Server], clock: Callable[[], float]) -> None:
         self.name = name
@@ -31,14 +32,18 @@ class UpstreamPool:
         self.response_seconds = settings.timeouts.response.total_seconds()
         self.idle_seconds = settings.timeouts.idle.total_seconds()
         self.servers = tuple(servers)
-        self.active: set[UpstreamConnection] = set()
+        self.active: dict[UpstreamConnection, Server] = {}
+        self._in_tunnels: dict[UpstreamConnection, Server] = {}
         self._clock = clock
         self._choose = CHOOSERS[settings.balance]
         self._most = settings.limits.connections
-        self._queue_size = settings.limits.queue
-        self._queue_seconds = settings.limits.queue_timeout.total_seconds()
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._line = Line(settings.limits, self._reserve, self._free)
+        self._waiting = self._line.places
         self._turn = 0
+        # Who is chosen among, and with which weights, until a time comes or something happens.
+        self._usable: Sequence[Server] = ()
+        self._weights: Sequence[float] = ()
+        self._reweigh_at = -math.inf
 
     @property
     def waiting(self) -> int:
@@ -49,178 +54,178 @@ class UpstreamPool:
         """Return a kept connection to the server that is next for ``client``, an address; None: ``acquire`` one."""
         if self._waiting:
             return None
-        servers = self.servers
-        if len(servers) == 1:
-            server = servers[0]
-            if server.in_flight >= self._most or not server.condition.healthy:
-                return None
-            connection = server.kept()
-        else:
-            try:
-                found = self._next(client, servers)
-            except UpstreamDown:
-                return None  # acquire says so
-            if found is None:
-                return None
-            server, among, weights, at = found
-            connection = server.kept()
-            if connection is not None:
-                self._used(among, weights, at)
+        if self._clock() >= self._reweigh_at:
+            self._reweigh()
+        usable = self._usable
+        if not usable:
+            return None
+        turn = self._choose(usable, self._weights, self._turn, client) if len(usable) > 1 else 0
+        server = usable[turn % len(usable)]
+        if server.in_flight >= self._most:
+            return None
+        connection = server.kept()
         if connection is not None:
+            self._turn = turn + 1
             server.in_flight += 1
-            self.active.add(connection)
+            self.active[connection] = server
         return connection
 
     async def acquire(self, client: str, *, fresh: bool = False) -> UpstreamConnection:
         """Return a connection to the server that is next for ``client``, a new one if ``fresh``.
 
-        Waits its turn where all servers are full; tries each server once. Raises UpstreamBusy, UpstreamDown,
-        UpstreamUnreachable or UpstreamTimeout.
+        Waits in line where all servers are full. A server that cannot be reached is followed by another, each once.
+        Raises UpstreamBusy, UpstreamDown, UpstreamUnreachable or UpstreamTimeout.
         """
-        untried = list(self.servers)
-        error: UpstreamError = UpstreamUnreachable("no_server")
-        while untried:
-            server = await self._reserved(client, untried)
-            untried.remove(server)
+        server = None if self._waiting else self._reserve(client)
+        if server is None:
+            server = await self._line.wait(client)
+        tried: list[Server] = []
+        while True:
             connection = None if fresh else server.kept()
-            if connection is None:
-                try:
-                    connection = await server.connect(self.connect_seconds)
-                except BaseException as failure:
-                    self._free(server)
-                    if not isinstance(failure, UpstreamError):
-                        raise
-                    self._failed(server)
-                    error = failure
-                    continue
-            self.active.add(connection)
-            return connection
-        raise error
+            try:
+                if connection is None:
+                    connection = await self._connect(server)
+            except BaseException as failure:
+                self._free(server)
+                if not isinstance(failure, UpstreamError):
+                    raise
+                self._failed(server)
+                tried.append(server)
+                following = self._reserve_another(client, tried)
+                if following is None:
+                    raise
+                server = following
+            else:
+                self.active[connection] = server
+                return connection
 
     def release(self, connection: UpstreamConnection) -> None:
         """Take a connection back: kept when its exchange has ended cleanly, closed otherwise."""
-        if connection not in self.active:  # it was given to a tunnel
+        server = self.active.pop(connection, None)
+        if server is None:
+            self._tunnel_ended(connection)
             return
-        self.active.discard(connection)
-        server: Server = connection.server
-        condition = server.condition
-        if connection.at_fault or connection.status in _FAILING:
-            self._failed(server)
-        elif connection.status and (condition.failures or condition.ejections):
-            condition.succeeded()
-        if connection.reusable and len(server.idle) < _KEPT_PER_SERVER:
-            connection.rest()
-            server.idle.append(connection)
+        if connection.reusable:
+            if connection.status in _FAILING or server.condition.suspected:
+                self._judge(server, connection)
+            idle = server.idle
+            if len(idle) < _KEPT_PER_SERVER:
+                connection.rest()
+                idle.append(connection)
+            else:
+                connection.close()
         else:
+            self._judge(server, connection)
             connection.close()
-        self._free(server)
+        server.in_flight -= 1
+        if self._waiting:
+            self._line.advance()
 
     def forget(self, connection: UpstreamConnection) -> None:
-        """Stop watching a connection that now belongs to a tunnel; it counts until ``ended``."""
-        self.active.discard(connection)
-
-    def ended(self, connection: UpstreamConnection) -> None:
-        """Take note that a tunnel has ended."""
-        self._free(connection.server)
+        """Stop watching a connection that now belongs to a tunnel; it counts until it is released."""
+        server = self.active.pop(connection, None)
+        if server is not None:
+            self._in_tunnels[connection] = server
 
     def watch(self, now: float) -> None:
         """Fail what is past its deadline and close what has rested too long; ``now`` is by the loop's clock."""
         for connection in [each for each in self.active if each.deadline < now]:
             connection.fail(timed_out(connection))
         for server in self.servers:
+            server.connector.refresh(now)
             server.close_idle(now - _KEPT_IDLE_SECONDS)
+        if self._waiting:
+            self._line.advance()  # time alone brings servers back
 
     def checked(self, server: Server, *, good: bool, why: str) -> None:
         """Take note of a health check; what rests at a server that is out is closed."""
-        if not server.condition.checked(good=good, now=self._clock()):
+        if not server.condition.checked(good=good, why=why, now=self._clock()):
             return
+        self._reweigh_at = -math.inf
         told = {"upstream": self.name, "server": server.url}
         if good:
             _log.info("a server is back", extra=told)
-            self._wake()
-            return
-        _log.warning("a server is out", extra=told | {"reason": why})
-        while server.idle:
-            server.idle.popleft().close()
+        else:
+            _log.warning("a server is out", extra=told | {"reason": why})
+            server.close_all()
+        self._line.advance()
 
     def close(self) -> None:
-        for connection in (*self.active, *(each for server in self.servers for each in server.idle)):
+        for connection in tuple(self.active):
             connection.close()
         for server in self.servers:
-            server.idle.clear()
-        for waiter in self._waiting:
-            waiter.cancel()
+            server.close_all()
+        self._line.close()
 
-    async def _reserved(self, client: str, among: Sequence[Server]) -> Server:
-        """Return the server that is next, with room taken in it."""
-        if not self._waiting and (server := self._reserve(client, among)) is not None:
-            return server
-        if len(self._waiting) >= self._queue_size:
-            raise UpstreamBusy(_RETRY_SECONDS)
-        first = False
-        try:
-            async with asyncio.timeout(self._queue_seconds):
-                while True:
-                    waiter = asyncio.get_running_loop().create_future()
-                    # Who was woken and found the room taken again does not have to wait behind the others.
-                    (self._waiting.appendleft if first else self._waiting.append)(waiter)
-                    try:
-                        await waiter
-                    finally:
-                        if not waiter.done() or waiter.cancelled():
-                            self._waiting.remove(waiter)
-                    if (server := self._reserve(client, among)) is not None:
-                        return server
-                    first = True
-        except TimeoutError as error:
-            raise UpstreamBusy(_RETRY_SECONDS) from error
+    async def _connect(self, server: Server) -> UpstreamConnection:
+        if server.idle and server.in_flight + len(server.idle) > self._most:
+            server.idle.popleft().close()  # who wants a fresh one must not have one more than the limit
+        return await server.connect(self.connect_seconds)
 
-    def _reserve(self, client: str, among: Sequence[Server]) -> Server | None:
-        found = self._next(client, among)
-        if found is None:
+    def _reweigh(self) -> None:
+        """Find who is chosen among.
+
+        Servers that requests alone have put aside are used when there is no other: a client that can make requests
+        fail must not be able to take an application from everybody.
+        """
+        now = self._clock()
+        working = [server for server in self.servers if server.condition.healthy]
+        usable = [server for server in working if not server.condition.ejected(now)] or working
+        self._usable = usable
+        self._weights = [server.condition.weight(now) for server in usable]
+        returns = [server.condition.ejected_until for server in working if server.condition.ejected(now)]
+        if any(weight < 1 for weight in self._weights):
+            returns.append(now + _REWEIGH_SECONDS)
+        self._reweigh_at = min(returns, default=math.inf)
+
+    def _reserve(self, client: str, without: Collection[Server] = ()) -> Server | None:
+        """Return the next server with room, which is taken; None when all are full.
+
+        Raises UpstreamDown when checks say that none works.
+        """
+        if self._clock() >= self._reweigh_at:
+            self._reweigh()
+        if not self._usable:
+            raise UpstreamDown(_RETRY_SECONDS)
+        roomy = [
+            at for at, server in enumerate(self._usable) if server.in_flight < self._most and server not in without
+        ]
+        if not roomy:
             return None
-        server, candidates, weights, at = found
-        self._used(candidates, weights, at)
+        servers = [self._usable[at] for at in roomy]
+        turn = self._choose(servers, [self._weights[at] for at in roomy], self._turn, client)
+        self._turn = turn + 1
+        server = servers[turn % len(servers)]
         server.in_flight += 1
         return server
 
-    def _next(self, client: str, among: Sequence[Server]) -> tuple[Server, list[Server], list[float], int] | None:
-        """Return the next server, whom it was chosen among, their weights and its place; None when all are full.
-
-        Servers that requests alone have put aside are used when there is no other: a client that can make requests
-        fail must not be able to take an application from everybody. Raises UpstreamDown when checks say that none
-        works.
-        """
-        now = self._clock()
-        working = [server for server in among if server.condition.healthy]
-        if not working:
-            raise UpstreamDown(_RETRY_SECONDS)
-        usable = [server for server in working if not server.condition.ejected(now)] or working
-        roomy = [server for server in usable if server.in_flight < self._most]
-        if not roomy:
+    def _reserve_another(self, client: str, tried: Collection[Server]) -> Server | None:
+        try:
+            return self._reserve(client, tried)
+        except UpstreamDown:
             return None
-        weights = [server.condition.weight(now) for server in roomy]
-        at = self._choose(roomy, weights, client)
-        return roomy[at], roomy, weights, at
 
-    def _used(self, among: Sequence[Server], weights: Sequence[float], at: int) -> None:
-        self._turn += 1
-        took(among, weights, at, self._turn)
+    def _judge(self, server: Server, connection: UpstreamConnection) -> None:
+        """Take note of how an exchange ended, before its connection is closed."""
+        if connection.at_fault or connection.status in _FAILING:
+            self._failed(server)
+        elif connection.status:
+            server.condition.succeeded()
 
     def _failed(self, server: Server) -> None:
-        if server.condition.failed(self._clock()) and len(self.servers) > 1:
+        if not server.condition.failed(self._clock()):
+            return
+        self._reweigh_at = -math.inf
+        if len(self.servers) > 1:
             told = {"upstream": self.name, "server": server.url, "times": server.condition.ejections}
             _log.warning("a server fails requests and is left alone for a while", extra=told)
+
+    def _tunnel_ended(self, connection: UpstreamConnection) -> None:
+        server = self._in_tunnels.pop(connection, None)
+        if server is not None:
+            self._free(server)
 
     def _free(self, server: Server) -> None:
         server.in_flight -= 1
         if self._waiting:
-            self._wake()
-
-    def _wake(self) -> None:
-        """Have the one that has waited longest look for room."""
-        while self._waiting:
-            waiter = self._waiting.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
-                return
+            self._line.advance()

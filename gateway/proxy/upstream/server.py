@@ -6,20 +6,23 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from gateway.proxy.connection import UpstreamConnection
+from gateway.proxy.upstream.balance import seed_of
 from gateway.proxy.upstream.condition import Condition
 from gateway.proxy.upstream.connector import Connector
 
 
 @dataclass(slots=True, eq=False)
 class Server:
-    """``in_flight`` counts requests and tunnels; ``credit`` and ``turn`` are the balancing's."""
+    """``in_flight`` counts requests and tunnels."""
 
     connector: Connector
     condition: Condition
     in_flight: int = 0
-    credit: float = 0.0
-    turn: int = 0
     idle: deque[UpstreamConnection] = field(repr=False, default_factory=deque)
+    seed: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.seed = seed_of(self.connector.url)
 
     @property
     def url(self) -> str:
@@ -36,16 +39,18 @@ class Server:
 
     async def connect(self, seconds: float) -> UpstreamConnection:
         """Open a connection within so many seconds. Raises UpstreamUnreachable or UpstreamTimeout."""
-        connection = await self.connector.connect(seconds)
-        connection.server = self
-        return connection
+        return await self.connector.connect(seconds)
 
     def close_idle(self, older_than: float) -> None:
         """Close what has rested since before ``older_than``, by the loop's clock, or at an address that is gone."""
         idle = self.idle
         while idle and idle[0].last_used < older_than:
             idle.popleft().close()
-        if gone := self.connector.gone():
-            for connection in [each for each in idle if each.address in gone]:
-                idle.remove(connection)
-                connection.close()
+        for connection in [each for each in idle if not self.connector.leads_to(each.address)]:
+            idle.remove(connection)
+            connection.close()
+
+    def close_all(self) -> None:
+        """Close all that rests."""
+        while self.idle:
+            self.idle.popleft().close()
