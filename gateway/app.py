@@ -219,14 +219,13 @@ class Gateway:
             metrics=self.metrics,
             access_log=self.access_log,
             heads=heads,
+            response_headers=ResponseHeaders(self.rules, own_cookies),
             client_seconds=idle_seconds,
         )
-        response_headers = ResponseHeaders(self.rules, own_cookies)
         proxy = ProxyHandler(
             admission=admission,
             live=self.live,
             metrics=self.metrics,
-            response_headers=response_headers,
             limits=ProxyLimits(settings.server.limits.body_bytes, idle_seconds),
         )
         portal, endpoints = Portal(self._application(), settings.server.public_host), Endpoints(settings.authz.key)
@@ -237,7 +236,7 @@ class Gateway:
             journeys=journeys,
             admission=admission,
             decisions=decisions,
-            book=Book(self.metrics, self.access_log, response_headers),
+            book=Book(self.metrics, self.access_log),
             request_ids=self.request_ids,
             max_header_bytes=settings.server.limits.header_bytes,
         )

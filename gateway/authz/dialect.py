@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from gateway.errors import TargetRejected
 from gateway.policy.client import ClientAddress
-from gateway.policy.rules import Headers
+from gateway.policy.fields import Headers
 from gateway.policy.target import Target
 from gateway.problem import Problem
 from gateway.refusal import FORBIDDEN

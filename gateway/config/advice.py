@@ -10,8 +10,9 @@ from typing import Final
 
 from gateway.config.authz import Authz
 from gateway.config.document import Finding, KeyPath
-from gateway.config.route import FileValue, Match
+from gateway.config.route import Match
 from gateway.config.settings import Settings
+from gateway.config.treatment import FileValue
 from gateway.policy.client import UNIX_PEERS
 
 _CHEAP_BCRYPT: Final = 10

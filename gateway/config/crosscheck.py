@@ -101,13 +101,16 @@ def _route(settings: Settings, route: Route, path: KeyPath) -> Iterator[Finding]
     if "client_certificate" in route.credentials and (tls is None or tls.client_ca_file is None):
         reads = (("server", "tls"),)
         yield Finding((*path, "credentials"), "client_certificate takes server.tls.client_ca_file", reads)
-    if route.access != "deny":
+    given = [key for key in ("upstream", "redirect", "respond") if getattr(route, key)]
+    if len(given) > 1:
+        yield Finding((*path, given[1]), f"{given[0]} and {given[1]} exclude each other: give one")
+    elif route.access != "deny" and given in ([], ["upstream"]):
         yield from _upstream(settings, route.upstream, (*path, "upstream"), (*path, "access"))
 
 
 def _upstream(settings: Settings, upstream: str, path: KeyPath, access: KeyPath) -> Iterator[Finding]:
     if not upstream:
-        yield Finding(path, "is required, unless access is deny", (access,))
+        yield Finding(path, "is required, unless access is deny, or redirect or respond is given", (access,))
     elif upstream in settings.upstreams:
         return
     elif "://" in upstream:

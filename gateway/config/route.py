@@ -8,9 +8,18 @@ from pydantic import Field, StrictBool
 
 from gateway.config.scalars import Duration, Size
 from gateway.config.section import Section
+from gateway.config.treatment import (
+    FileValue,
+    Redirect,
+    RequestHeaders,
+    ResponseHeaders,
+    Rewrite,
+    RouteCors,
+    RouteRateLimit,
+    RouteRespond,
+)
 from gateway.config.values import (
     FieldName,
-    FilePath,
     Host,
     Label,
     Method,
@@ -18,7 +27,6 @@ from gateway.config.values import (
     OneOrMore,
     PathPattern,
     Pattern,
-    Prefix,
     Scope,
 )
 from gateway.identity.identity import CredentialKind
@@ -60,13 +68,6 @@ class Require(Section):
     """This does not hold."""
 
 
-class FileValue(Section):
-    """A header's value that is kept in a file, because it is a secret."""
-
-    file: FilePath
-    """The file; its last line break is not part of the value."""
-
-
 class Assertion(Section):
     """A signed statement of who asks, in `X-Gateway-Assertion`."""
 
@@ -85,22 +86,6 @@ class IdentitySettings(Section):
     """Send a signed JWT in `X-Gateway-Assertion`."""
     pass_authorization: StrictBool = False
     """Forward the credential that the gateway consumed."""
-
-
-class Rewrite(Section):
-    """How the path changes on its way to the upstream."""
-
-    strip_prefix: Prefix = ""
-    """Taken off the path's beginning."""
-    add_prefix: Prefix = ""
-    """Put before the path."""
-
-
-class RequestHeaders(Section):
-    """What becomes of the client's header fields."""
-
-    pass_: Annotated[tuple[FieldName, ...], OneOrMore] = Field((), alias="pass")
-    """Fields that are removed by default and that this route lets through."""
 
 
 class RouteTimeouts(Section):
@@ -141,6 +126,12 @@ class Route(Section):
     """Send the client's Host; otherwise the upstream's own."""
     request_headers: RequestHeaders = RequestHeaders()
     """What becomes of the client's header fields."""
+    response_headers: ResponseHeaders = ResponseHeaders()
+    """What becomes of the upstream's header fields."""
+    cors: RouteCors | None = None
+    """Which pages' scripts may use the route."""
+    rate_limit: RouteRateLimit | None = None
+    """How often somebody may ask."""
     timeouts: RouteTimeouts = RouteTimeouts()
     """As the upstream's, for this route."""
     limits: RouteLimits = RouteLimits()
@@ -149,6 +140,11 @@ class Route(Section):
     """Let WebSockets through."""
     upstream: str = ""
     """Where requests go: a name below `upstreams`, or a URL of scheme, host and port."""
+
+    redirect: Redirect | None = None
+    """Send clients elsewhere: a path or URL, or `{to, status}`; instead of an upstream."""
+    respond: RouteRespond | None = None
+    """Answer with fixed words; instead of an upstream."""
 
     @property
     def kinds(self) -> frozenset[CredentialKind]:

@@ -4,52 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from ipaddress import ip_network
-from pathlib import Path
 from types import MappingProxyType
 from typing import Final, TypeVar
 
-from gateway.config.route import FileValue, IdentitySettings, Match, Require, Route
+from gateway.config import treatments
+from gateway.config.route import IdentitySettings, Match, Require, Route
 from gateway.config.settings import Settings
+from gateway.config.treatment import FileValue, Rewrite
 from gateway.errors import ConfigError, ConfigProblem, TargetRejected
 from gateway.policy import presets, requirements, rules
+from gateway.policy.answer import Redirect, Respond
 from gateway.policy.host import parse_host
-from gateway.policy.path_pattern import PathPattern, parse_pattern
+from gateway.policy.path_pattern import parse_pattern
 from gateway.policy.presets import HeaderTemplate, IdentitySpec, Preset
 from gateway.policy.requirements import Requirement
-from gateway.policy.rules import Access, Rule, RuleTable
-from gateway.policy.target import parse_target
+from gateway.policy.rules import Access, Rule, RuleTable, identity_headers
 
 _NOWHERE: Final[Mapping[str, str]] = MappingProxyType({})
-_SECRET_FILE_BYTES: Final = 16 * 1024
-# Other characters fold into these in what applications see (CGI, WSGI), so they name nothing of ours.
-_HEADER_NAME: Final = re.compile(r"[A-Za-z0-9-]+")
-# Fields that frame or route the message, or that the gateway writes itself on every request.
-_RESERVED: Final = frozenset(
-    {
-        "connection",
-        "content-length",
-        "cookie",
-        "expect",
-        "forwarded",
-        "host",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        "x-forwarded-for",
-        "x-forwarded-host",
-        "x-forwarded-port",
-        "x-forwarded-proto",
-        "x-real-ip",
-        "x-request-id",
-    }
-)
 # Written by the gateway only as X-Forwarded-*; a route may want a client's own.
 _PASSABLE: Final = frozenset({"forwarded"})
 
@@ -63,7 +37,11 @@ def compile_rules(settings: Settings, origins: Mapping[str, str] = _NOWHERE) -> 
     ``origins`` tells where each key was given, as ``file:line``. Raises ConfigError with every problem.
     """
     compiling = _Compiling(origins)
-    table = RuleTable.compile([compiling.rule(index, route) for index, route in enumerate(settings.routes)])
+    compiled = [compiling.rule(index, route) for index, route in enumerate(settings.routes)]
+    names = identity_headers(compiled)
+    for index, route in enumerate(settings.routes):
+        compiled[index] = compiling.changed(f"routes[{index}]", route, compiled[index], names)
+    table = RuleTable.compile(compiled)
     for index, rule in enumerate(table.rules):
         compiling.check_passed(f"routes[{index}].request_headers.pass", rule, table)
     if compiling.problems:
@@ -80,9 +58,7 @@ class _Compiling:
 
     def rule(self, index: int, route: Route) -> Rule:
         key = f"routes[{index}]"
-        rewrite = route.rewrite
-        self._tried(f"{key}.rewrite.add_prefix", _forwardable, rewrite.add_prefix)
-        strip = self._tried(f"{key}.rewrite.strip_prefix", _prefix, rewrite.strip_prefix)
+        rewrite = self._rewrite(f"{key}.rewrite", route.rewrite)
         return Rule(
             index=index,
             name=route.name or f"route-{index + 1}",
@@ -92,21 +68,58 @@ class _Compiling:
             credentials=route.kinds,
             upstream=route.upstream,
             identity=self._identity(f"{key}.identity", route.identity),
-            rewrite=rules.Rewrite(strip, rewrite.add_prefix) if strip or rewrite.add_prefix else None,
+            rewrite=rewrite,
+            fit_location=route.rewrite.location,
+            fit_cookies=route.rewrite.cookies,
             preserve_host=route.preserve_host,
             pass_request_headers=frozenset(name.lower() for name in route.request_headers.pass_),
             response_timeout_seconds=_seconds(route.timeouts.response),
             idle_timeout_seconds=_seconds(route.timeouts.idle),
             max_body_bytes=route.limits.body_bytes,
             websocket=route.websocket,
+            cors=self._tried(f"{key}.cors", treatments.cors, route.cors),
+            rate_limit=treatments.rate_limit(route.rate_limit),
+            answer=self._answer(key, route),
         )
+
+    def _rewrite(self, key: str, settings: Rewrite) -> rules.Rewrite | None:
+        self._tried(f"{key}.add_prefix", treatments.forwardable, settings.add_prefix)
+        strip = self._tried(f"{key}.strip_prefix", treatments.prefix, settings.strip_prefix)
+        pattern = self._tried(f"{key}.regex", treatments.pattern, settings)
+        if pattern is None and not strip and not settings.add_prefix:
+            return None
+        return rules.Rewrite(strip, settings.add_prefix, pattern, settings.replacement)
+
+    def _answer(self, key: str, route: Route) -> Redirect | Respond | None:
+        if route.redirect is not None:
+            return self._tried(f"{key}.redirect", treatments.redirect, route.redirect)
+        if route.respond is not None:
+            return self._tried(f"{key}.respond", treatments.respond, route.respond)
+        return None
+
+    def changed(self, key: str, route: Route, rule: Rule, names: frozenset[str]) -> Rule:
+        """Return the rule with its changes of fields, which may touch none of ``names``: they tell who asks."""
+        fields, answers = route.request_headers, route.response_headers
+        request_changes = self._tried(
+            f"{key}.request_headers",
+            lambda _: treatments.request_changes(fields.set.items(), fields.remove, names),
+            None,
+        )
+        response_changes = self._tried(
+            f"{key}.response_headers",
+            lambda _: treatments.response_changes(answers.set.items(), answers.remove, names, route.cors),
+            None,
+        )
+        if request_changes is None or response_changes is None or not (request_changes.names | response_changes.names):
+            return rule
+        return replace(rule, request_changes=request_changes, response_changes=response_changes)
 
     def check_passed(self, key: str, rule: Rule, table: RuleTable) -> None:
         """Refuse to let a client's copy of what the upstream must be able to trust pass."""
         for name in sorted(rule.pass_request_headers):
             if name in table.identity_headers or name.startswith(presets.GATEWAY_PREFIX):
                 self._problem(key, f"{name} tells applications who asks: a client's own is never let through")
-            elif name in _RESERVED - _PASSABLE:
+            elif name in treatments.RESERVED - _PASSABLE:
                 self._problem(key, f"{name} is written by the gateway")
 
     def _match(self, key: str, match: Match) -> rules.Match:
@@ -197,39 +210,12 @@ def _host(text: str) -> str:
         raise ValueError("must be a host name or address without a port") from error
 
 
-def _prefix(text: str) -> PathPattern | None:
-    return parse_pattern(f"{text}/**") if text else None
-
-
-def _forwardable(prefix: str) -> None:
-    """Refuse a prefix that would make a path that the gateway itself does not let in."""
-    try:
-        parse_target("GET", prefix or "/", "prefix", "http")
-    except TargetRejected as error:
-        raise ValueError(f"no such path may be forwarded ({error.reason})") from error
-
-
 def _header(header: tuple[str, str | FileValue]) -> HeaderTemplate:
     name, value = header
-    if not _HEADER_NAME.fullmatch(name):
+    if not treatments.HEADER_NAME.fullmatch(name):
         raise ValueError("may hold only letters, digits and hyphens, which every application reads alike")
-    if name.lower() in _RESERVED or name.lower().startswith(presets.GATEWAY_PREFIX):
+    if name.lower() in treatments.RESERVED or name.lower().startswith(presets.GATEWAY_PREFIX):
         raise ValueError("is a field that the gateway itself writes")
     if isinstance(value, str):
         return presets.parse_template(name, value)
-    return presets.secret_header(name, _secret(value.file))
-
-
-def _secret(path: Path) -> str:
-    """Return a file's text without its last line break. Raises ValueError that names the file."""
-    try:
-        with path.open("rb") as file:
-            content = file.read(_SECRET_FILE_BYTES + 1)
-    except OSError as error:
-        raise ValueError(f"cannot read {path}: {error.strerror}") from error
-    if len(content) > _SECRET_FILE_BYTES:
-        raise ValueError(f"{path} is too long for a header")
-    try:
-        return content.decode("ascii").rstrip("\r\n")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} must hold one line of printable ASCII characters") from error
+    return presets.secret_header(name, treatments.secret(value.file))

@@ -203,7 +203,12 @@ def _anchored(path: Path, info: ValidationInfo) -> Path:
     return path if base is None else base / path
 
 
+def _cors_origin(text: str) -> str:
+    return text if text == "*" else origin(text)
+
+
 OneOrMore = BeforeValidator(_listed)
+CorsOrigin = Annotated[str, AfterValidator(_cors_origin)]
 Origin = Annotated[str, AfterValidator(origin)]
 Issuer = Annotated[str, AfterValidator(_issuer)]
 Host = Annotated[str, AfterValidator(_host)]

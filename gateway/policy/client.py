@@ -11,8 +11,8 @@ from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Final, NamedTuple
 
 from gateway.errors import TargetRejected
+from gateway.policy.fields import Headers
 from gateway.policy.requirements import IPAddress
-from gateway.policy.rules import Headers
 
 # The word among the trusted networks that stands for whoever connects to a unix socket.
 UNIX_PEERS: Final = "unix"

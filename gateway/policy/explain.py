@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 from gateway.identity.identity import Identity
 from gateway.policy.decision import Decision, decide
+from gateway.policy.fields import Headers
 from gateway.policy.host import host_matches
 from gateway.policy.presets import ASSERTION_HEADER, identity_headers
 from gateway.policy.requirements import Checked, IPAddress, checked
 from gateway.policy.rewrite import upstream_target
-from gateway.policy.rules import Access, Headers, Match, Rule, RuleTable, header_holds
+from gateway.policy.rules import Access, Match, Rule, RuleTable, header_holds
 from gateway.policy.target import Target
 
 MASK = "(secret)"

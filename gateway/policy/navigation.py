@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from gateway.policy.rules import Headers
+from gateway.policy.fields import Headers
 
 _HTML: Final = frozenset({"text/html", "application/xhtml+xml"})
 _REFUSED: Final = re.compile(r"q\s*=\s*0(?:\.0{0,3})?", re.IGNORECASE)

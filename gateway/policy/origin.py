@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from gateway.errors import TargetRejected
+from gateway.policy.fields import Headers
 from gateway.policy.host import parse_authority
-from gateway.policy.rules import Headers
 from gateway.policy.target import DEFAULT_PORTS, Target
 
 

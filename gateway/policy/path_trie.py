@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 from gateway.policy.path_pattern import STAR, PathPattern
 
 if TYPE_CHECKING:
-    from gateway.policy.rules import Headers, Rule
+    from gateway.policy.fields import Headers
+    from gateway.policy.rules import Rule
     from gateway.policy.target import Target
 
 _NONE: Final = 1 << 62

@@ -30,6 +30,7 @@ REJECTIONS: Final[Mapping[str, str]] = MappingProxyType(
         "backslash": "The path contains a backslash.",
         "empty_segment": "The path contains an empty segment.",
         "dot_segment": "The path contains a dot segment.",
+        "bad_rewrite": "The route's rewrite makes no path of it.",
         "bad_escape": "The path contains a percent sign that starts no escape.",
         "encoded_slash": "The path contains an encoded slash.",
         "encoded_backslash": "The path contains an encoded backslash.",

@@ -7,15 +7,19 @@ one of ten thousand routes takes the steps of finding one of ten.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final
 
 from gateway.identity.identity import CredentialKind
+from gateway.policy.answer import Redirect, Respond
+from gateway.policy.cors import Cors
+from gateway.policy.fields import Headers
 from gateway.policy.path_pattern import PathPattern, literal_prefix
 from gateway.policy.path_trie import PathTrie
 from gateway.policy.presets import IDENTITY_HEADERS, IdentitySpec
+from gateway.policy.rate_limit import RateLimit
 from gateway.policy.requirements import Requirement
 from gateway.policy.target import Target
 
@@ -32,14 +36,6 @@ class Access(StrEnum):
     OPTIONAL = "optional"
     REQUIRED = "required"
     DENY = "deny"
-
-
-class Headers(Protocol):
-    """Request header fields, looked up without regard to case: what aiohttp's messages have."""
-
-    def getall(self, key: str, default: tuple[()], /) -> Sequence[str]:
-        """Return the values of every field named ``key``, in order."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +84,31 @@ def header_holds(headers: Headers, name: str, value: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Rewrite:
-    """How the path changes on its way to the upstream: whole segments off its front, then others onto it."""
+    """How the path changes on its way to the upstream: whole segments off its front, then others onto it.
+
+    Or a whole path that ``pattern`` matches becomes ``replacement``, a template of ``re``.
+    """
 
     strip_prefix: PathPattern | None = None
     add_prefix: str = ""
+    pattern: re.Pattern[str] | None = None
+    replacement: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderChanges:
+    """Fields that are removed (lower case), and those that are set in place of any with their name."""
+
+    set: tuple[tuple[str, str], ...] = ()
+    remove: frozenset[str] = frozenset()
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Every name that what arrives loses, in lower case."""
+        return self.remove | {name.lower() for name, _ in self.set}
+
+
+_NO_CHANGES: Final = HeaderChanges()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,6 +133,15 @@ class Rule:
     idle_timeout_seconds: float | None = None
     max_body_bytes: int | None = None
     websocket: bool = True
+    request_changes: HeaderChanges = _NO_CHANGES
+    response_changes: HeaderChanges = _NO_CHANGES
+    # Location and Set-Cookie of answers are made to fit where clients reach the application.
+    fit_location: bool = True
+    fit_cookies: bool = True
+    cors: Cors | None = None
+    rate_limit: RateLimit | None = None
+    # What is answered in place of an upstream.
+    answer: Redirect | Respond | None = None
     # The same as ``credentials``: comparing three members costs less than hashing an enum's.
     kinds: tuple[CredentialKind, ...] = field(init=False, repr=False)
 
@@ -167,11 +193,10 @@ class RuleTable:
                     trie.add(pattern, rule)
         for trie in (*exact.values(), *suffixes.values(), any_host):
             trie.freeze()
-        own = {template.name.lower() for rule in rules for template in rule.identity.headers}
         return cls(
             rules=rules,
             hosts=HostNames(frozenset(exact), tuple(suffixes)),
-            identity_headers=IDENTITY_HEADERS | own,
+            identity_headers=identity_headers(rules),
             match_headers=frozenset(name.lower() for rule in rules for name, _ in rule.match.headers),
             _by_host={host: (trie, *_above(host, suffixes), any_host) for host, trie in exact.items()},
             _by_suffix=suffixes,
@@ -194,6 +219,11 @@ class RuleTable:
             self._other_hosts.clear()
         self._other_hosts[host] = tries
         return tries
+
+
+def identity_headers(rules: Iterable[Rule]) -> frozenset[str]:
+    """Return the names, in lower case, by which any route tells who asks."""
+    return IDENTITY_HEADERS | {template.name.lower() for rule in rules for template in rule.identity.headers}
 
 
 def _tries_of(

@@ -14,11 +14,17 @@ from gateway.identity.resolver import NOBODY, Resolver
 from gateway.identity.verified import Verified
 from gateway.observability.access_log import AccessLog, Who
 from gateway.observability.metrics import Metrics
+from gateway.policy.cors import preflight_method
 from gateway.policy.decision import Decision, Outcome, decide
 from gateway.policy.origin import same_origin
+from gateway.policy.rate_limit import Buckets, bucket_key
 from gateway.policy.rules import Access, Rule, RuleTable
+from gateway.policy.target import Target
+from gateway.proxy.allowance import Allowance
+from gateway.proxy.headers import ResponseHeaders
 from gateway.proxy.journey import Grant, Journey
 from gateway.proxy.request_head import RequestHeads
+from gateway.proxy.route_reply import RouteReply
 from gateway.proxy.times import Times
 from gateway.proxy.upstream.pool import UpstreamPool
 from gateway.proxy.upstream.upstreams import Upstreams
@@ -48,6 +54,7 @@ class Admission:
         metrics: Metrics,
         access_log: AccessLog,
         heads: RequestHeads,
+        response_headers: ResponseHeaders,
         client_seconds: float,
     ) -> None:
         self._rules = rules
@@ -56,11 +63,16 @@ class Admission:
         self._metrics = metrics
         self._access_log = access_log
         self._heads = heads
+        self._response_headers = response_headers
         self._client_seconds = client_seconds
+        self._buckets = {rule.index: Buckets(rule.rate_limit) for rule in rules.rules if rule.rate_limit is not None}
 
     def route(self, journey: Journey) -> None:
         """Find the rule, and what tells whose the request is. Raises what ``Resolver.key_of`` raises."""
         target, headers = journey.target, journey.plan.headers
+        wanted = preflight_method(target.method, headers) if journey.dialect is None else None
+        if wanted is not None and self._is_preflight(journey, target._replace(method=wanted)):
+            return
         rule = journey.rule = self._rules.find(target, headers)
         if rule is not None and rule.access is not Access.PUBLIC and rule.access is not Access.DENY:
             # A certificate belongs to one connection, and a journey to whoever sends the same fields.
@@ -68,6 +80,15 @@ class Admission:
                 journey.key = self._resolver.key_of(headers, rule.credentials, target.host)
             journey.asks = journey.key != NOBODY
         journey.routed = True
+
+    def _is_preflight(self, journey: Journey, wanted: Target) -> bool:
+        """Tell whether a preflight is ours to answer: the request that it is about goes to a route with CORS."""
+        rule = self._rules.find(wanted, journey.plan.headers)
+        if rule is None or rule.cors is None or rule.access is Access.DENY:
+            return False
+        journey.rule = rule
+        journey.preflight = journey.routed = True
+        return True
 
     def known(self, journey: Journey) -> Verified | None:
         """Return who asks, if that is known without asking the database; None says nothing."""
@@ -111,7 +132,7 @@ class Admission:
         return Refused(of_decision(decision))
 
     def grant(self, journey: Journey, verified: Verified | None) -> Grant | Decision:
-        """Return what an allowed request is sent with, else the decision against it.
+        """Return what an allowed request is sent upstream with, else the decision: against it, or for an own answer.
 
         What was granted to this very verification before is used again. Raises Refused for an upgrade that may not
         pass, TargetRejected for fields that have no single reading.
@@ -121,7 +142,7 @@ class Admission:
             return grant
         decision = self.judge(journey, verified)
         rule = journey.rule
-        if rule is None or decision.outcome is not _ALLOW:
+        if rule is None or decision.outcome is not _ALLOW or rule.answer is not None:
             return decision
         grant = journey.grant = self._new_grant(journey, rule, decision, verified)
         return grant
@@ -143,7 +164,17 @@ class Admission:
             self._access_log.who(Who(rule.name, user, decision.reason, pool.name)),
             (rule.name, "allow", decision.reason),
             upgrade,
+            RouteReply(self._response_headers, rule, journey, [server.url for server in pool.servers]),
+            self.allowance(rule, journey, verified),
         )
+
+    def allowance(self, rule: Rule, journey: Journey, verified: Verified | None) -> Allowance | None:
+        """Return the bucket that such a request takes from, None on a route without a limit."""
+        limit = rule.rate_limit
+        if limit is None:
+            return None
+        user_id = verified.identity.user_id if verified is not None else None
+        return Allowance(self._buckets[rule.index], bucket_key(limit, user_id, journey.client.ip))
 
     def _times(self, rule: Rule, pool: UpstreamPool) -> Times:
         return Times(

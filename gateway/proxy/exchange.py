@@ -13,7 +13,6 @@ from gateway.errors import UpstreamError
 from gateway.identity.live import LiveConnections
 from gateway.proxy.body import RequestBody
 from gateway.proxy.connection import UpstreamConnection
-from gateway.proxy.headers import ResponseHeaders
 from gateway.proxy.journey import Grant
 from gateway.proxy.reply import SentReply
 from gateway.proxy.reply_head import add_length, head_bytes
@@ -30,7 +29,6 @@ class Exchange:
         "_body",
         "_client",
         "_connection",
-        "_filter",
         "_grant",
         "_live",
         "_pool",
@@ -45,7 +43,6 @@ class Exchange:
         self,
         request: web.BaseRequest,
         grant: Grant,
-        response_filter: ResponseHeaders,
         request_id: bytes,
         body: RequestBody | None,
         live: LiveConnections,
@@ -56,7 +53,6 @@ class Exchange:
         self._request = request
         self._grant = grant
         self._pool = grant.pool
-        self._filter = response_filter
         self._request_id = request_id
         self._body = body
         self._live = live
@@ -77,7 +73,7 @@ class Exchange:
             if connection.status == HTTPStatus.SWITCHING_PROTOCOLS:
                 self.switched = True
                 self.sent_status = connection.status
-                return await switch(self._request, connection, self._pool, self._filter, self._watch)
+                return await switch(self._request, connection, self._pool, self._grant.reply, self._watch)
             lines, chunked, keep_alive = self._head_lines(connection)
             if connection.complete:
                 return await self._send_whole(connection.status, lines, connection.take(), keep_alive=keep_alive)
@@ -133,7 +129,7 @@ class Exchange:
     def _head_lines(self, connection: UpstreamConnection) -> tuple[list[bytes], bool, bool]:
         """Return the response's fields, framed anew; whether its body is chunked; whether the client is kept."""
         request = self._request
-        lines, length = self._filter.filtered(connection.headers)
+        lines, length = self._grant.reply.filtered(connection.headers)
         keep_alive = bool(request.keep_alive) and (self._pumping is None or self._pumping.done())
         whole_bytes = connection.buffered if connection.complete else None
         endless = add_length(

@@ -138,9 +138,14 @@ class FastLane:
     def _depart(
         self, client: ClientSide, data: bytes, journey: Journey, grant: Grant, query: bytes, started: float
     ) -> bool:
+        allowance = grant.allowance
+        if allowance is not None and not allowance.open():
+            return False
         connection = grant.pool.take(journey.client.address)
         if connection is None:
             return False
+        if allowance is not None:
+            allowance.spend()
         request_id = self._request_id(journey)
         client.depart(Trip(self._book, client, data, journey, grant, query, request_id, connection, started))
         return True

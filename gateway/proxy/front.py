@@ -24,6 +24,7 @@ from gateway.observability.metrics import Metrics
 from gateway.observability.request_id import RequestIds
 from gateway.policy.challenge import login_url
 from gateway.policy.client import TrustedProxies
+from gateway.policy.cors import origin_of
 from gateway.policy.navigation import is_navigation, redirect_status
 from gateway.policy.target import Target
 from gateway.problem import Problem, problem_response
@@ -166,6 +167,10 @@ class Front:
     ) -> web.StreamResponse:
         response = self._refusal(request, context, problem)
         response.headers["X-Request-Id"] = context.request_id
+        rule = context.rule
+        if rule is not None and rule.cors is not None:  # a script may read why, too
+            for name, value in rule.cors.fields(origin_of(request.headers)):
+                response.headers.add(name, value)
         # A body that is still on its way, or waits for our 100, would be read as the next request.
         if close or not request.content.is_eof():
             response.force_close()

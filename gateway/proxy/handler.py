@@ -10,14 +10,16 @@ from typing import cast
 from aiohttp import HttpVersion11, web
 
 from gateway.identity.live import LiveConnections
+from gateway.identity.verified import Verified
 from gateway.observability.metrics import Metrics
+from gateway.policy.decision import Decision
 from gateway.policy.rules import Rule
 from gateway.proxy.admission import Admission
 from gateway.proxy.body import BodyMalformed, BodyTooLarge, BodyTooSlow, RequestBody
 from gateway.proxy.context import RequestContext
 from gateway.proxy.exchange import Exchange
-from gateway.proxy.headers import ResponseHeaders
 from gateway.proxy.journey import Grant, Journey
+from gateway.proxy.own_answers import own_answer, preflight_answer
 from gateway.proxy.plan import Plan
 from gateway.proxy.server import ClientConnection
 from gateway.proxy.trip import Trip
@@ -41,20 +43,41 @@ class ProxyHandler:
         admission: Admission,
         live: LiveConnections,
         metrics: Metrics,
-        response_headers: ResponseHeaders,
         limits: ProxyLimits,
     ) -> None:
         self._admission = admission
         self._live = live
         self._metrics = metrics
         self._limits = limits
-        self._response_headers = response_headers
 
     async def __call__(self, request: web.BaseRequest, context: RequestContext, journey: Journey) -> web.StreamResponse:
         """Answer one request. Raises Refused with what the client is told, or a GatewayError that says why not."""
-        grant = context.grant = await self._admitted(request, context, journey)
+        admission = self._admission
+        if not journey.routed:
+            admission.route(journey)
+        if journey.preflight and journey.rule is not None:
+            return _own(request, preflight_answer(journey.rule, journey), context)
+        verified = context.verified = await admission.whose(journey, cast(ClientConnection, request.protocol))
+        grant = admission.grant(journey, verified)
+        if not isinstance(grant, Grant):
+            context.decision = grant
+            return _own(request, self._answered(journey, verified, grant), context)
+        context.grant = grant
         self._metrics.decisions[grant.counted] += 1
+        if grant.allowance is not None:
+            grant.allowance.take()
         return await self._carried(self._exchange(request, context, journey, grant), context, grant)
+
+    def _answered(self, journey: Journey, verified: Verified | None, decision: Decision) -> web.Response:
+        """Return a route's own answer. Raises Refused for everything but an allowed request."""
+        rule = decision.rule
+        if rule is None or rule.answer is None or not decision.allowed:
+            raise self._admission.refusal(decision)
+        self._metrics.decisions[rule.name, "allow", decision.reason] += 1
+        allowance = self._admission.allowance(rule, journey, verified)
+        if allowance is not None:
+            allowance.take()
+        return own_answer(rule, rule.answer, journey)
 
     async def go_on(self, request: web.BaseRequest, context: RequestContext, begun: Trip) -> web.StreamResponse:
         """Answer a request that was sent upstream already."""
@@ -62,8 +85,7 @@ class ProxyHandler:
         grant = context.grant = begun.grant
         request_id = begun.request_id.encode()
         client = begun.journey.client.address
-        filters = self._response_headers
-        exchange = Exchange(request, grant, filters, request_id, None, self._live, client, begun.connection)
+        exchange = Exchange(request, grant, request_id, None, self._live, client, begun.connection)
         return await self._carried(exchange, context, grant)
 
     @staticmethod
@@ -84,15 +106,6 @@ class ProxyHandler:
             if not exchange.switched:
                 grant.durations.observe(perf_counter() - started)
 
-    async def _admitted(self, request: web.BaseRequest, context: RequestContext, journey: Journey) -> Grant:
-        """Return what was granted. Raises Refused for everything but an allowed request."""
-        verified = context.verified = await self._admission.whose(journey, cast(ClientConnection, request.protocol))
-        grant = self._admission.grant(journey, verified)
-        if isinstance(grant, Grant):
-            return grant
-        context.decision = grant
-        raise self._admission.refusal(grant)
-
     def _exchange(self, request: web.BaseRequest, context: RequestContext, journey: Journey, grant: Grant) -> Exchange:
         body = None
         if grant.upgrade and request.version < HttpVersion11:  # the grant may be another version's
@@ -102,7 +115,7 @@ class ProxyHandler:
             if grant.upgrade and body is not None:
                 raise Refused(BAD_UPGRADE, close=True)
         client, request_id = journey.client.address, context.request_id.encode()
-        return Exchange(request, grant, self._response_headers, request_id, body, self._live, client)
+        return Exchange(request, grant, request_id, body, self._live, client)
 
     def _body(self, request: web.BaseRequest, plan: Plan, rule: Rule) -> RequestBody | None:
         if plan.chunked and request.version < HttpVersion11:
@@ -116,3 +129,12 @@ class ProxyHandler:
         return RequestBody(
             request, limit, self._limits.idle_seconds, chunked=plan.chunked, expects_continue=expects_continue
         )
+
+
+def _own(request: web.BaseRequest, response: web.Response, context: RequestContext) -> web.Response:
+    """Finish an answer of ours. A body that nobody reads would be taken for the next request."""
+    response.headers["X-Request-Id"] = context.request_id
+    response.headers["Server"] = "gateway"
+    if not request.content.is_eof():
+        response.force_close()
+    return response

@@ -7,11 +7,12 @@ request came from, and every other spelling of them that a CGI, WSGI or PHP upst
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from gateway.errors import TargetRejected
-from gateway.policy.rules import Rule, RuleTable
+from gateway.policy.rules import HeaderChanges, Rule, RuleTable
+from gateway.proxy.fitting import Fitting
 
 RawHeader = tuple[bytes, bytes]
 
@@ -51,6 +52,8 @@ _AUTHORIZATION: Final = 5
 _API_KEY: Final = 6
 _PASSABLE: Final = 7
 _LENGTH: Final = 8
+_LOCATION: Final = 9
+_REFRESH: Final = 10
 
 _SPECIAL: Final = {
     b"host": _HOST,
@@ -58,6 +61,14 @@ _SPECIAL: Final = {
     b"cookie": _COOKIE,
     b"authorization": _AUTHORIZATION,
     b"x-api-key": _API_KEY,
+}
+_SPECIAL_IN_ANSWERS: Final = {
+    b"content-length": _LENGTH,
+    b"connection": _CONNECTION,
+    b"set-cookie": _COOKIE,
+    b"location": _LOCATION,
+    b"content-location": _LOCATION,
+    b"refresh": _REFRESH,
 }
 # Names nothing but the connection itself.
 _NAMES_NOTHING: Final = frozenset({b"keep-alive", b"close", b"Keep-Alive", b"Close", b"upgrade", b"Upgrade"})
@@ -98,8 +109,8 @@ class RequestHeaders:
         if hosts > 1:
             raise TargetRejected("duplicate_host")
         if listed:
-            lines = _without(lines, listed)
-        return lines
+            lines = without(lines, listed)
+        return _changed(lines, rule.request_changes)
 
     def without_own_cookies(self, value: bytes) -> bytes | None:
         """Return a Cookie field without the gateway's own, None when nothing is left."""
@@ -123,6 +134,12 @@ class RequestHeaders:
         return _KEEP
 
 
+def _changed(lines: list[bytes], changes: HeaderChanges) -> list[bytes]:
+    if not changes.set and not changes.remove:
+        return lines
+    return [*without(lines, {name.encode() for name in changes.names}), field_lines(changes.set)]
+
+
 def _passes(action: int, name: bytes, rule: Rule, consumed: frozenset[str]) -> bool:
     if action == _AUTHORIZATION:
         return "authorization" not in consumed or rule.identity.pass_authorization
@@ -135,7 +152,13 @@ def _members(value: bytes) -> set[bytes]:
     return {member.strip(b" \t").lower() for member in value.split(b",")}
 
 
-def _without(lines: list[bytes], names: set[bytes]) -> list[bytes]:
+def field_lines(fields: Iterable[tuple[str, str]]) -> bytes:
+    """Write fields as lines."""
+    return b"".join(b"%b: %b\r\n" % (name.encode(), value.encode()) for name, value in fields)
+
+
+def without(lines: list[bytes], names: Collection[bytes]) -> list[bytes]:
+    """Return the lines of fields with other names; ``names`` are in lower case."""
     return [line for line in lines if line.partition(b":")[0].lower() not in names]
 
 
@@ -158,7 +181,9 @@ class ResponseHeaders:
         names = b"|".join(re.escape(name.encode()) for name in own_cookies)
         self._own_cookie = re.compile(rb"[ \t]*(?:" + names + rb")[ \t]*=")
 
-    def filtered(self, headers: Iterable[RawHeader]) -> tuple[list[bytes], bytes | None]:
+    def filtered(
+        self, headers: Iterable[RawHeader], fitting: Fitting | None = None
+    ) -> tuple[list[bytes], bytes | None]:
         """Return the lines for the client, and the Content-Length when there is one."""
         lines: list[bytes] = []
         length: bytes | None = None
@@ -173,24 +198,28 @@ class ResponseHeaders:
                 length = value
             elif action == _COOKIE:
                 if not self._own_cookie.match(value):
-                    lines.append(b"%b: %b\r\n" % (name, value))
+                    kept = fitting.cookie(value) if fitting is not None else value
+                    lines.append(b"%b: %b\r\n" % (name, kept))
+            elif action == _LOCATION:
+                fitted = fitting.location(value) if fitting is not None else value
+                lines.append(b"%b: %b\r\n" % (name, fitted))
+            elif action == _REFRESH:
+                fitted = fitting.refresh(value) if fitting is not None else value
+                lines.append(b"%b: %b\r\n" % (name, fitted))
             elif action == _CONNECTION and value not in _NAMES_NOTHING:
                 listed = (listed or set()) | _members(value)
         if listed:
             # An upstream that hides its own cookie makes no sense; an attacker's bytes in that field would.
-            lines = _without(lines, listed - {b"set-cookie"})
+            lines = without(lines, listed - {b"set-cookie"})
         return lines, length
 
     def _learn(self, name: bytes) -> int:
         return _remember(self._actions, name, self._action(name.lower()))
 
     def _action(self, name: bytes) -> int:
-        if name == b"content-length":
-            return _LENGTH
-        if name == b"connection":
-            return _CONNECTION
-        if name == b"set-cookie":
-            return _COOKIE
+        special = _SPECIAL_IN_ANSWERS.get(name)
+        if special is not None:
+            return special
         # Whoever reads answers may fold names as well.
         folded = re.sub(rb"[^a-z0-9]", b"-", name)
         if name in self._dropped or folded in self._dropped or folded.startswith(b"x-gateway-"):

@@ -18,6 +18,7 @@ from gateway.policy.client import ClientAddress
 from gateway.policy.decision import Decision
 from gateway.policy.rules import Rule
 from gateway.policy.target import Target
+from gateway.proxy.allowance import Allowance
 from gateway.proxy.plan import Plan
 from gateway.proxy.request_head import RequestHead
 from gateway.proxy.times import Times
@@ -25,6 +26,7 @@ from gateway.proxy.upstream.pool import UpstreamPool
 
 if TYPE_CHECKING:
     from gateway.proxy.decisions import Consent
+    from gateway.proxy.route_reply import RouteReply
 
 
 class Journey:
@@ -42,6 +44,7 @@ class Journey:
         "key",
         "plan",
         "portal",
+        "preflight",
         "routed",
         "rule",
         "target",
@@ -66,6 +69,7 @@ class Journey:
         self.dialect = dialect
         # Filled in by admission: the rule, whether it asks for a credential that is there, and that one's cache key.
         self.routed = False
+        self.preflight = False
         self.rule: Rule | None = None
         self.asks = False
         self.key: bytes | None = None
@@ -78,7 +82,8 @@ class Grant:
     """What follows once it is known who asks: the decision to allow, and everything that is sent but the request's id.
 
     ``until`` is in monotonic seconds: a signed assertion in ``head`` does not live for ever. ``who`` is a part of the
-    access log's line, ``counted`` the metric's labels; ``upgrade`` is a WebSocket's handshake.
+    access log's line, ``counted`` the metric's labels; ``upgrade`` is a WebSocket's handshake. ``reply`` filters what
+    the upstream answers; ``allowance`` is the bucket that each such request takes from.
     """
 
     verified: Verified | None = field(repr=False)
@@ -91,6 +96,8 @@ class Grant:
     who: str
     counted: tuple[str, str, str]
     upgrade: bool
+    reply: RouteReply
+    allowance: Allowance | None
 
     def holds_for(self, verified: Verified | None) -> bool:
         """Tell whether this was granted to that very verification, and is still fit to be sent."""

@@ -15,7 +15,7 @@ from gateway.policy.presets import ASSERTION_HEADER, identity_headers
 from gateway.policy.rewrite import upstream_target
 from gateway.policy.rules import Rule
 from gateway.policy.target import DEFAULT_PORTS, Target
-from gateway.proxy.headers import RequestHeaders
+from gateway.proxy.headers import RequestHeaders, field_lines
 from gateway.proxy.plan import Plan
 
 # A signed assertion is sent for half of its life.
@@ -100,7 +100,7 @@ class RequestHeads:
         if verified is None:
             block = self._anonymous.get(rule.index)
             if block is None:
-                block = self._anonymous[rule.index] = _lines(identity_headers(None, rule.identity))
+                block = self._anonymous[rule.index] = field_lines(identity_headers(None, rule.identity))
             return math.inf, block
         known = verified.headers.get(rule.index)
         if known is not None and (known[0] == math.inf or known[0] > time.monotonic()):
@@ -113,7 +113,7 @@ class RequestHeads:
         if (audience := rule.identity.assertion_audience) is not None:
             fields = [*fields, (ASSERTION_HEADER, self._sign_assertion(verified.identity, audience))]
             until = time.monotonic() + _ASSERTION_KEPT_SECONDS
-        made = verified.headers[rule.index] = (until, _lines(fields))
+        made = verified.headers[rule.index] = (until, field_lines(fields))
         return made
 
     def _forwarding_block(self, client: ClientAddress, target: Target) -> bytes:
@@ -127,9 +127,5 @@ class RequestHeads:
         # Clients choose the host, so what is remembered is bounded.
         if len(self._forwarding) >= _CACHED_BLOCKS:
             self._forwarding.clear()
-        block = self._forwarding[client.chain, target.scheme, target.host, target.port] = _lines(fields)
+        block = self._forwarding[client.chain, target.scheme, target.host, target.port] = field_lines(fields)
         return block
-
-
-def _lines(fields: list[tuple[str, str]]) -> bytes:
-    return b"".join(b"%b: %b\r\n" % (name.encode(), value.encode()) for name, value in fields)

@@ -9,7 +9,6 @@ from typing import Final, Protocol
 from gateway.observability.access_log import AccessLog
 from gateway.observability.metrics import Metrics
 from gateway.proxy.connection import UpstreamConnection
-from gateway.proxy.headers import ResponseHeaders
 from gateway.proxy.journey import Grant, Journey
 from gateway.proxy.reply_head import add_length, head_bytes
 
@@ -38,12 +37,11 @@ class ClientSide(Protocol):
 class Book:
     """Where it is written down how requests ended."""
 
-    __slots__ = ("access_log", "metrics", "response_headers")
+    __slots__ = ("access_log", "metrics")
 
-    def __init__(self, metrics: Metrics, access_log: AccessLog, response_headers: ResponseHeaders) -> None:
+    def __init__(self, metrics: Metrics, access_log: AccessLog) -> None:
         self.metrics = metrics
         self.access_log = access_log
-        self.response_headers = response_headers
 
 
 class Trip:
@@ -93,9 +91,9 @@ class Trip:
         if not connection.complete or connection.buffered > _LARGEST_WHOLE:
             self.hand_over()
             return
-        grant, journey, book = self.grant, self.journey, self._book
+        grant, journey = self.grant, self.journey
         status, body = connection.status, connection.take()
-        lines, length = book.response_headers.filtered(connection.headers)
+        lines, length = grant.reply.filtered(connection.headers)
         method = journey.target.method
         add_length(lines, status, length, head_request=method == "HEAD", whole_bytes=len(body))
         head = head_bytes(status, lines, self.request_id.encode())

@@ -12,8 +12,8 @@ from aiohttp import web
 
 from gateway.errors import UpstreamInvalid
 from gateway.proxy.connection import UpstreamConnection
-from gateway.proxy.headers import ResponseHeaders
 from gateway.proxy.reply import SentReply
+from gateway.proxy.route_reply import RouteReply
 from gateway.proxy.upstream.pool import UpstreamPool
 
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -124,7 +124,7 @@ async def switch(
     request: web.BaseRequest,
     connection: UpstreamConnection,
     pool: UpstreamPool,
-    response_filter: ResponseHeaders,
+    reply: RouteReply,
     watch: Callable[[], Callable[[], None]],
 ) -> SentReply:
     """Answer 101 and join the connections until either ends.
@@ -133,7 +133,7 @@ async def switch(
     when the 101 is not the answer to this handshake.
     """
     _check_handshake(request, connection)
-    lines, _ = response_filter.filtered(connection.headers)
+    lines, _ = reply.filtered(connection.headers)
     head = b"".join(
         [b"HTTP/1.1 101 Switching Protocols\r\n", *lines, b"Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n"]
     )

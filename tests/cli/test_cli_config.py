@@ -46,7 +46,7 @@ def test_every_problem_is_a_line_that_editors_jump_to(file: Path, capsys: pytest
     assert (ran.code, ran.out) == (2, "")
     assert ran.err == (
         f"{file}:2:6: routes[0].upstream: no upstream is called 'a'; write its name or a URL\n"
-        f"{file}:3:5: routes[1].upstream: is required, unless access is deny\n"
+        f"{file}:3:5: routes[1].upstream: is required, unless access is deny, or redirect or respond is given\n"
         f"{file}:3:6: routes[1].upstrem: is an unknown key; did you mean `upstream`?\n"
     )
 

@@ -13,9 +13,9 @@ from pydantic import ValidationError
 from gateway.config.document import Document
 from gateway.config.keys import every_key
 from gateway.config.load import find_config, load_settings, settings_of
-from gateway.config.route import FileValue
 from gateway.config.server import Server
 from gateway.config.settings import Settings
+from gateway.config.treatment import FileValue
 from gateway.config.yaml_reader import read_document
 from gateway.errors import ConfigError
 

@@ -375,14 +375,13 @@ async def standing(settings: Settings, *, fast: bool = True) -> AsyncIterator[St
         metrics=metrics,
         access_log=access_log,
         heads=heads,
+        response_headers=ResponseHeaders(rules, OWN_COOKIES),
         client_seconds=idle_seconds,
     )
-    response_headers = ResponseHeaders(rules, OWN_COOKIES)
     proxy = ProxyHandler(
         admission=admission,
         live=live,
         metrics=metrics,
-        response_headers=response_headers,
         limits=ProxyLimits(limits.body_bytes, idle_seconds),
     )
     portal, endpoints = (
@@ -396,7 +395,7 @@ async def standing(settings: Settings, *, fast: bool = True) -> AsyncIterator[St
         journeys=journeys,
         admission=admission,
         decisions=decisions,
-        book=Book(metrics, access_log, response_headers),
+        book=Book(metrics, access_log),
         request_ids=request_ids,
         max_header_bytes=limits.header_bytes,
     )
