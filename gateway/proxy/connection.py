@@ -210,6 +210,8 @@ class UpstreamConnection(IncomingResponse, asyncio.Protocol):
             return
         if self.status == 0:
             self._head_bytes += len(data)
+        else:
+            self.bare_bytes += len(data)
         parser = self._parser
         if parser is None:
             parser = self._parser = httptools.HttpResponseParser(self)
@@ -229,6 +231,9 @@ class UpstreamConnection(IncomingResponse, asyncio.Protocol):
                 self._invalid("response_head_too_large")
             return
         if not self.complete:
+            if self.bare_bytes > MAX_HEAD_BYTES:
+                self._invalid("framing_too_large")  # a trailer or a chunk's extension that does not end
+                return
             if self.buffered > _BUFFER_BYTES and not self._reading_paused and self.transport is not None:
                 self._reading_paused = True
                 self.transport.pause_reading()

@@ -12,6 +12,8 @@ from gateway.proxy.response_head import RawHeader, check_head, is_interim
 from gateway.proxy.whole_response import WholeResponse
 
 NEVER: Final = float("inf")
+# One or two are usual; each costs the client's patience and nothing else.
+_MOST_INTERIM: Final = 64
 
 
 class IncomingResponse:
@@ -30,6 +32,8 @@ class IncomingResponse:
         self._wants_upgrade = False
         self.buffered = 0
         self.received_bytes = 0
+        self._interim = 0
+        self.bare_bytes = 0  # that arrived since the head, or since the last of the body
         self.status = 0
         self.reason = b""
         self.version = ""
@@ -75,12 +79,16 @@ class IncomingResponse:
             return
         status: int = parser.get_status_code()
         if is_interim(status, self.reason, upgrade=self._wants_upgrade):
+            self._interim += 1
+            if self._interim > _MOST_INTERIM:
+                raise UpstreamInvalid("too_many_interim_responses")
             self.headers.clear()
             self.reason = b""
-            return
+            return  # RFC 9110 section 15.2: what is dropped, Early Hints too, takes nothing from the final response
         self.version = parser.get_http_version()
-        check_head(self.version, self.headers, self.received_bytes)
+        check_head(self.version, self.headers, self.received_bytes, len(self.reason))
         self.status = status
+        self.bare_bytes = 0
         self.keep_alive = parser.should_keep_alive()
         if self._is_head_request:
             # RFC 9110 section 9.3.2: the head is all. llhttp cannot be told, so its parser is left waiting.
@@ -91,6 +99,7 @@ class IncomingResponse:
             raise UpstreamInvalid("body_after_head")
         self._chunks.append(body)
         self.buffered += len(body)
+        self.bare_bytes = 0
 
     def on_message_complete(self) -> None:
         if self.status:

@@ -40,7 +40,7 @@ def is_interim(status: int, reason: bytes, *, upgrade: bool) -> bool:
     return status < 200 and status != SWITCHING  # noqa: PLR2004
 
 
-def check_head(version: str, headers: Sequence[RawHeader], received_bytes: int) -> None:
+def check_head(version: str, headers: Sequence[RawHeader], received_bytes: int, reason_bytes: int) -> None:
     """Raise UpstreamInvalid for a head that is too large or whose framing cannot be made anew without loss.
 
     ``received_bytes`` is what has arrived with it: only when that is too much are the fields counted.
@@ -48,7 +48,7 @@ def check_head(version: str, headers: Sequence[RawHeader], received_bytes: int) 
     if version not in _VERSIONS:
         raise UpstreamInvalid("malformed_response")
     if received_bytes > MAX_HEAD_BYTES:
-        size = sum(len(name) + len(value) + _LINE_BYTES for name, value in headers)
+        size = reason_bytes + sum(len(name) + len(value) + _LINE_BYTES for name, value in headers)
         if size > MAX_HEAD_BYTES:
             raise UpstreamInvalid("response_head_too_large")
     # RFC 9112 section 6.1: a coding but chunked would be lost with its name, and HTTP/1.0 knows none.
