@@ -60,6 +60,7 @@ def document(told: Explanation, asker: Asker) -> dict[str, Any]:
         ],
         "upstream": None if told.forwarded is None or decision.rule is None else decision.rule.upstream,
         "target": told.forwarded,
+        "treatment": list(told.treatment),
         "headers": [{"name": name, "value": value} for name, value in told.headers],
         "notes": list(asker.notes),
     }
@@ -123,6 +124,7 @@ def _outcome(told: Explanation) -> Iterator[str]:
     colour = _COLOURS.get(decision.outcome, "red")
     yield click.style(_SENTENCES[decision.outcome], fg=colour, bold=True)
     yield f"  because {_plain(decision.detail)} ({decision.reason})"
+    yield from (f"  {_plain(sentence)}" for sentence in told.treatment)
     if told.forwarded is None or decision.rule is None:
         return
     yield f"  forwarded to {_plain(decision.rule.upstream)} as {told.target.method} {_plain(told.forwarded)}"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gateway.identity.identity import Identity
+from gateway.policy.answer import Redirect, Respond
 from gateway.policy.decision import Decision, decide
 from gateway.policy.fields import Headers
 from gateway.policy.host import host_matches
@@ -41,6 +43,8 @@ class Explanation:
     checks: tuple[Checked, ...]
     forwarded: str | None
     headers: tuple[tuple[str, str], ...]
+    # What else the route does, a sentence each.
+    treatment: tuple[str, ...] = ()
 
 
 def explain(
@@ -63,9 +67,30 @@ def explain(
         steps=tuple(_steps(table, target, headers)),
         decision=decision,
         checks=checks,
-        forwarded=None if allowed is None else upstream_target(target, allowed.rewrite),
-        headers=() if allowed is None else tuple(_shown_headers(allowed, seen)),
+        forwarded=None if allowed is None or allowed.answer else upstream_target(target, allowed.rewrite),
+        headers=() if allowed is None or allowed.answer else tuple(_shown_headers(allowed, seen)),
+        treatment=() if allowed is None else tuple(_treatment(allowed, target)),
     )
+
+
+def _treatment(rule: Rule, target: Target) -> Iterator[str]:
+    """Yield what the route does besides forwarding. Values of fields may be secrets, so only names are told."""
+    match rule.answer:
+        case Redirect():
+            yield f"answered with {rule.answer.status} to {rule.answer.location(target)}"
+        case Respond():
+            yield f"answered with {rule.answer.status} by the gateway itself"
+    for what, changes in (("request", rule.request_changes), ("answer", rule.response_changes)):
+        if changes.set:
+            yield f"fields set in the {what}: {', '.join(name for name, _ in changes.set)}"
+        if changes.remove:
+            yield f"fields removed from the {what}: {', '.join(sorted(changes.remove))}"
+    limit = rule.rate_limit
+    if limit is not None:
+        whom = "user" if limit.by_user else "address"
+        yield f"at most {limit.requests} requests in {limit.seconds:g}s for each {whom}"
+    if rule.cors is not None:
+        yield f"scripts of these origins may read the answer: {', '.join(sorted(rule.cors.origins))}"
 
 
 def _steps(table: RuleTable, target: Target, headers: Headers) -> list[RouteStep]:
