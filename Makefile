@@ -37,7 +37,7 @@ types: $(VENV)/.dev  ## Check types.
 	$(BIN)/mypy
 
 .PHONY: bench
-bench: $(VENV)/.dev  ## Measure CPU per request beside other proxies (about three minutes).
+bench: $(VENV)/.dev  ## Measure CPU per request beside other proxies (about six minutes).
 	@exec $(BIN)/python -m tests.bench $(BENCH)
 
 .PHONY: clean

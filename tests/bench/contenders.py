@@ -28,6 +28,10 @@ class Contender:
     bad: Mapping[str, str] | None = None
     environ: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def program(self) -> str:
+        return Path(self.command[0]).name
+
 
 @dataclass(frozen=True)
 class Place:
@@ -109,7 +113,7 @@ def nginx(place: Place) -> Contender:
             proxy_set_header X-Forwarded-For $remote_addr;
         }}
     }}"""
-    return Contender("nginx", "nginx proxy_pass, no authentication", nginx_command(place, "nginx", body), place.url)
+    return Contender("nginx", "nginx `proxy_pass`, no authentication", nginx_command(place, "nginx", body), place.url)
 
 
 def envoy(place: Place) -> Contender:
@@ -163,7 +167,7 @@ def envoy(place: Place) -> Contender:
         str(Path(sys.executable).parent / "envoy"),
         *("-c", path, "--concurrency", "1", "--disable-hot-restart", "--log-level", "error"),
     ]
-    return Contender("envoy", "Envoy jwt_authn, cached token", command, place.url, place.bearer, place.forged)
+    return Contender("envoy", "Envoy `jwt_authn`, cached token", command, place.url, place.bearer, place.forged)
 
 
 def caddy(place: Place) -> Contender:
@@ -184,12 +188,13 @@ http://127.0.0.1:{place.port} {{
     path = place.write("Caddyfile", text)
     environ = {"GOMAXPROCS": "1", "XDG_DATA_HOME": str(place.directory), "XDG_CONFIG_HOME": str(place.directory)}
     command = ["caddy", "run", "--adapter", "caddyfile", "--config", path]
-    return Contender("caddy", "Caddy reverse_proxy, no authentication", command, place.url, environ=environ)
+    return Contender("caddy", "Caddy `reverse_proxy`, no authentication", command, place.url, environ=environ)
 
 
-def haproxy(place: Place) -> Contender:
-    key = place.directory / "issuer.pem"
+def haproxy(place: Place, name: str = "haproxy") -> Contender:
+    key = place.directory / f"{name}.pem"
     key.write_bytes(place.issuer.public_pem)
+    issuer, audience = place.issuer.name, place.issuer.audience
     text = f"""
 global
     nbthread 1
@@ -206,15 +211,15 @@ frontend in
     http-request set-var(txn.bearer) http_auth_bearer
     http-request deny deny_status 401 unless {{ var(txn.bearer),jwt_header_query('$.alg') -m str ES256 }}
     http-request deny deny_status 401 unless {{ var(txn.bearer),jwt_verify("ES256","{key}") -m int 1 }}
-    http-request deny deny_status 401 unless {{ var(txn.bearer),jwt_payload_query('$.iss') -m str {ISSUER} }}
-    http-request deny deny_status 401 unless {{ var(txn.bearer),jwt_payload_query('$.aud') -m str {AUDIENCE} }}
+    http-request deny deny_status 401 unless {{ var(txn.bearer),jwt_payload_query('$.iss') -m str {issuer} }}
+    http-request deny deny_status 401 unless {{ var(txn.bearer),jwt_payload_query('$.aud') -m str {audience} }}
     http-request set-header X-Forwarded-User %[var(txn.bearer),jwt_payload_query('$.sub')]
     default_backend app
 backend app
     server app 127.0.0.1:{place.upstream_port}
 """
-    command = ["haproxy", "-db", "-f", place.write("haproxy.cfg", text)]
-    return Contender("haproxy", "HAProxy jwt_verify ES256", command, place.url, place.bearer, place.forged)
+    command = ["haproxy", "-db", "-f", place.write(f"{name}.cfg", text)]
+    return Contender(name, "HAProxy `jwt_verify` ES256", command, place.url, place.bearer, place.forged)
 
 
 def oauth2_proxy(place: Place) -> Contender:

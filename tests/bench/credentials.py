@@ -20,6 +20,8 @@ class Issuer:
 
     key: Any
     token: str
+    name: str = ISSUER
+    audience: str = AUDIENCE
 
     @classmethod
     def make(cls, algorithm: str = "ES256") -> Issuer:

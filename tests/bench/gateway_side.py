@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from gateway.accounts.sessions import Login
 from gateway.cli.workshop import workshop
 from gateway.clock import SystemClock
 from gateway.config.load import load_settings
+from tests.bench.cold import Cold, prepare
 from tests.bench.contenders import Contender
 from tests.bench.credentials import forged
 from tests.bench.machine import pinned, process
@@ -40,6 +41,7 @@ class Credentials:
     jwt: str
     api_token: str
     session: str
+    cold: Cold
 
 
 def configure(directory: Path, port: int, upstream_port: int) -> Path:
@@ -48,7 +50,7 @@ def configure(directory: Path, port: int, upstream_port: int) -> Path:
     return path
 
 
-async def _credentials(config: Path) -> Credentials:
+async def _credentials(config: Path, runs: int, tokens: int) -> Credentials:
     settings = load_settings(config, {}).settings
     async with workshop(settings) as accounts:
         user = await accounts.users.create("ann", "ann@example.com", None, roles=("user",), is_verified=True)
@@ -56,19 +58,22 @@ async def _credentials(config: Path) -> Credentials:
         pair = await accounts.refresh_tokens.start_family(user.id)
         _, api_token = await accounts.api_tokens.create(user.id, "bench", (), None)
         session, _ = await accounts.sessions.create(Login(user.id, "localhost", SystemClock().now()))
-        return Credentials(pair.access_token, api_token, session)
+        cold = await prepare(accounts, user.id, config.parent, runs, tokens)
+        return Credentials(pair.access_token, api_token, session, cold)
 
 
 @contextmanager
 def gateway(
-    config: Path, core: int, port: int, command: Sequence[str] = ()
-) -> Iterator[tuple[int, Sequence[Contender]]]:
-    """Serve, make an account beside the running server, and give the process and what to send it."""
+    config: Path, core: int, port: int, command: Sequence[str] = (), *, runs: int = 0, tokens: int = 0
+) -> Iterator[tuple[int, Credentials]]:
+    """Serve, make an account beside the running server, and give the process and what its owner may present.
+
+    For so many ``runs`` there will be ``tokens`` that were never presented.
+    """
     serve = pinned([core], [*(command or (installed_command(),)), "serve", "-c", str(config)])
     with process(serve, config.parent, "gateway") as started:
         answering(port, started)
-        made = asyncio.run(_credentials(config))
-        yield started.pid, contenders(made, port)
+        yield started.pid, asyncio.run(_credentials(config, runs, tokens))
 
 
 def installed_command() -> str:
@@ -79,30 +84,21 @@ def contenders(made: Credentials, port: int) -> Sequence[Contender]:
     """Return one contender for each kind of credential; all are the same process."""
     url = f"http://127.0.0.1:{port}/"
     host = {"Host": f"localhost:{port}"}
-    wrong = made.api_token[:-8] + "AAAAAAAA"
-    return (
-        Contender(
-            "gateway-jwt",
-            "this gateway, JWT",
-            (),
-            url,
-            host | {"Authorization": f"Bearer {made.jwt}"},
-            host | {"Authorization": f"Bearer {forged(made.jwt)}"},
-        ),
-        Contender(
-            "gateway-session",
-            "this gateway, session cookie",
-            (),
-            url,
-            host | {"Cookie": f"gateway={made.session}"},
-            host | {"Cookie": f"gateway={made.session[:-4]}AAAA"},
-        ),
-        Contender(
-            "gateway-api-token",
-            "this gateway, API token",
-            (),
-            url,
-            host | {"Authorization": f"Bearer {made.api_token}"},
-            host | {"Authorization": f"Bearer {wrong}"},
-        ),
+
+    def bearer(token: str) -> Mapping[str, str]:
+        return host | {"Authorization": f"Bearer {token}"}
+
+    def cookie(value: str) -> Mapping[str, str]:
+        return host | {"Cookie": f"gateway={value}"}
+
+    jwt, forgery = bearer(made.jwt), bearer(forged(made.jwt))
+    kinds = (
+        ("jwt", "JWT", jwt, forgery),
+        ("session", "session cookie", cookie(made.session), cookie(f"{made.session[:-4]}AAAA")),
+        ("api-token", "API token", bearer(made.api_token), bearer(f"{made.api_token[:-8]}AAAAAAAA")),
+        ("cold", "new JWT of a new login", jwt, forgery),
+        ("renewed", "new JWT of a known login", jwt, forgery),
     )
+    return [
+        Contender(f"gateway-{name}", f"this gateway, {what}", (), url, good, bad) for name, what, good, bad in kinds
+    ]

@@ -48,11 +48,24 @@ def _percentile(text: str, percent: int) -> float:
     return float(found[1]) * _UNITS[found[2]]
 
 
-def wrk(url: str, headers: Mapping[str, str], *, seconds: int, connections: int, cores: Sequence[int]) -> Load:
-    """Ask for ``url`` over ``connections`` kept connections for so many seconds."""
+def wrk(
+    url: str,
+    headers: Mapping[str, str],
+    *,
+    seconds: int,
+    connections: int,
+    cores: Sequence[int],
+    options: Sequence[str] = (),
+    arguments: Sequence[str] = (),
+) -> Load:
+    """Ask for ``url`` over ``connections`` kept connections for so many seconds.
+
+    ``options`` are more options of wrk, such as a script; ``arguments`` are the script's.
+    """
     fields = [word for name, value in headers.items() for word in ("-H", f"{name}: {value}")]
-    shape = ["-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "5s", "--latency"]
-    command = pinned(cores, ["wrk", *shape, *fields, url])
+    shape = ["-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "5s", "--latency", *options]
+    behind = ["--", *arguments] if arguments else []
+    command = pinned(cores, ["wrk", *shape, *fields, url, *behind])
     run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds + 20)
     if run.returncode:
         raise LoadFailed(f"wrk: {run.stderr.strip()}")

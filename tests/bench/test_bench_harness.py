@@ -7,14 +7,18 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from tests.bench import report
 from tests.bench.credentials import Issuer, forged
-from tests.bench.load import LoadFailed, parse
+from tests.bench.load import LoadFailed, parse, wrk
 from tests.bench.machine import Cores, cpu_seconds
+from tests.bench.shapes import COLD, PATHS, QUERY, Shape
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -87,6 +91,69 @@ def test_ratios_are_taken_within_a_round() -> None:
     assert report.ratio(result("gateway", 30, 60, 90), result("envoy", 20, 40, 60)) == 1.5
 
 
+def test_ratios_are_taken_between_those_with_the_same_shape_of_requests() -> None:
+    def result(name: str, shape: str, microseconds: float) -> report.Result:
+        return report.Result(name, f"`{name}`", (report.Sample(microseconds, 1, 1, 1, 1),), 1, shape)
+
+    results = [
+        result("envoy", "same", 10),
+        result("gateway-jwt", "same", 20),
+        result("envoy-query", "query", 20),
+        result("gateway-jwt-query", "query", 30),
+        result("haproxy-cold", "cold", 10),
+        result("gateway-cold", "cold", 15),
+    ]
+    made = report.document(results, {"caddy": "not installed"}, {"rounds": 1, "seconds": 1, "connections": 1})
+    assert [each["ratio"] for each in made["results"]] == [
+        {"envoy": 1.0},
+        {"envoy": 2.0},
+        {"envoy": 1.0},
+        {"envoy": 1.5},
+        {"haproxy-cold": 1.0},
+        {"haproxy-cold": 1.5},
+    ]
+    written = report.markdown(made)
+    assert "**Each request has another query**" in written
+    assert "| `gateway-cold` | 15.0 | 1 | 1.00 | 1.00 | 1 | 1.50 |" in written
+    assert "left out: caddy: not installed" in report.text(made)
+    assert "`" not in report.text(made)
+
+
+class _Noting(BaseHTTPRequestHandler):
+    """Answers 200 and keeps what it was asked with."""
+
+    protocol_version = "HTTP/1.1"
+    seen: ClassVar[list[tuple[str, str]]] = []
+
+    def do_GET(self) -> None:
+        self.seen.append((self.path, self.headers.get("Authorization", "")))
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("shape", [QUERY, PATHS, COLD], ids=lambda shape: shape.name)
+def test_no_request_of_a_changing_shape_is_sent_twice(shape: Shape, tmp_path: Path) -> None:
+    if shutil.which("wrk") is None:
+        pytest.skip("wrk is not installed")
+    tokens = tmp_path / "tokens"
+    tokens.write_text("".join(f"token-{number}\n" for number in range(60)))
+    _Noting.seen.clear()
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Noting) as server:
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        arguments = [str(tokens), "2"] if shape is COLD else []
+        url, cores = f"http://127.0.0.1:{server.server_port}/", sorted(os.sched_getaffinity(0))
+        options = shape.options(tmp_path)
+        wrk(url, {}, seconds=1, connections=2, cores=cores, options=options, arguments=arguments)
+        server.shutdown()
+        serving.join()
+    assert len(_Noting.seen) == len(set(_Noting.seen)) > 50
+
+
 def test_a_forged_token_differs_in_its_signature_only() -> None:
     issuer = Issuer.make()
     good, bad = issuer.token.split("."), forged(issuer.token).split(".")
@@ -99,14 +166,16 @@ def test_a_short_run_measures_the_gateway_beside_envoy() -> None:
     for program in ("nginx", "wrk", "taskset"):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed")
-    wanted = [word for name in ("envoy", "gateway-jwt", "gateway-session") for word in ("--only", name)]
-    command = [sys.executable, "-m", "tests.bench", "--rounds", "1", "--seconds", "1", *wanted, "--json"]
+    names = {"envoy", "gateway-jwt", "gateway-session", "gateway-cold"}
+    wanted = [word for name in names for word in ("--only", name)]
+    shapes = ["--shape", "same", "--shape", "cold"]
+    command = [sys.executable, "-m", "tests.bench", "--rounds", "1", "--seconds", "1", *shapes, *wanted, "--json"]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=100)
     assert run.returncode == 0, run.stderr
     found = json.loads(run.stdout)
     assert found["left_out"] == {}
     results = {result["name"]: result for result in found["results"]}
-    assert set(results) == {"envoy", "gateway-jwt", "gateway-session"}
+    assert set(results) == names
     # No figure is held here: what else this machine does decides on it.
     assert all(result["cpu_us_per_request"] > 0 and result["requests_per_second"] > 0 for result in results.values())
     assert results["gateway-jwt"]["ratio"]["envoy"] > 0
