@@ -32,7 +32,12 @@ def add_length(
     return True
 
 
+def head_start(status: int, lines: list[bytes]) -> bytes:
+    """Return the head of a final answer as far as the request's id."""
+    first = _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
+    return b"%b%bX-Request-Id: " % (first, b"".join(lines))
+
+
 def head_bytes(status: int, lines: list[bytes], request_id: bytes) -> bytes:
     """Return the head of a final answer."""
-    first = _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
-    return b"%b%bX-Request-Id: %b\r\n\r\n" % (first, b"".join(lines), request_id)
+    return b"%b%b\r\n\r\n" % (head_start(status, lines), request_id)

@@ -92,13 +92,16 @@ class Trip:
             self.hand_over()
             return
         grant, journey = self.grant, self.journey
-        status, body = connection.status, connection.take()
-        lines, length = grant.reply.filtered(connection.headers)
-        method = journey.target.method
-        add_length(lines, status, length, head_request=method == "HEAD", whole_bytes=len(body))
-        head = head_bytes(status, lines, self.request_id.encode())
+        status, headers, body = connection.status, connection.headers, connection.take()
+        request_id = self.request_id.encode()
+        if journey.target.method == "HEAD":
+            lines, length = grant.reply.filtered(headers)
+            add_length(lines, status, length, head_request=True, whole_bytes=0)
+            answer = head_bytes(status, lines, request_id)
+        else:
+            answer = b"%b%b\r\n\r\n%b" % (grant.reply.whole_head(status, headers, len(body)), request_id, body)
         grant.pool.release(connection)
-        self._client.answered(head + body)
+        self._client.answered(answer)
         self._record(status, len(body))
 
     def hand_over(self) -> None:

@@ -16,6 +16,8 @@ _END: Final = b"\r\n\r\n"
 _LARGEST_HEAD: Final = 8 * 1024
 _KEPT_LINES: Final = 2048
 _KEPT_BYTES: Final = 256
+_KEPT_HEADS: Final = 512
+_KEPT_HEAD_BYTES: Final = 1024
 # No interim response, and none without a body whatever its fields say (RFC 9112 section 6.3).
 _STATUS: Final = re.compile(rb"HTTP/1\.1 ((?!204|304)[2-5][0-9]{2}) [\t\x20-\x7e\x80-\xff]*")
 _FIELD: Final = re.compile(
@@ -40,33 +42,47 @@ class _Field(NamedTuple):
     length: int
 
 
+class _Head(NamedTuple):
+    status: int
+    headers: list[RawHeader]
+    length: int
+
+
+_heads: Recent[bytes, _Head] = Recent(_KEPT_HEADS)
 _statuses: Recent[bytes, int] = Recent(_KEPT_LINES)
 _fields: Recent[bytes, _Field] = Recent(_KEPT_LINES)
 
 
 def read_whole(data: bytes) -> WholeResponse | None:
-    """Return the one response that ``data`` is; None when it may be anything else."""
+    """Return the one response that ``data`` is; None when it may be anything else.
+
+    The same head gives the very same ``headers``, which nobody may change.
+    """
     end = data.find(_END, 0, _LARGEST_HEAD)
     if end < 0:
         return None
-    first, *lines = data[:end].split(b"\r\n")
+    head = _heads.get(data[:end]) or _read_head(data[:end])
+    if head is None:
+        return None
+    status, headers, length = head
+    start = end + len(_END)
+    return WholeResponse(status, headers, data[start:]) if start + length == len(data) else None
+
+
+def _read_head(data: bytes) -> _Head | None:
+    first, *lines = data.split(b"\r\n")
     status = _statuses.get(first) or _read_status(first)
     if status is None:
         return None
-    length = _NO_LENGTH
-    headers: list[RawHeader] = []
-    for line in lines:
-        field = _fields.get(line) or _read_field(line)
-        if field is None:
-            return None
-        headers.append(field.header)
-        if field.length != _NO_LENGTH:
-            if length != _NO_LENGTH:
-                return None
-            length = field.length
-    if length == _NO_LENGTH or end + len(_END) + length != len(data):
+    fields = [_fields.get(line) or _read_field(line) for line in lines]
+    known = [field for field in fields if field is not None]
+    lengths = [field.length for field in known if field.length != _NO_LENGTH]
+    if len(known) < len(fields) or len(lengths) != 1:
         return None
-    return WholeResponse(status, headers, data[end + len(_END) :])
+    head = _Head(status, [field.header for field in known], lengths[0])
+    if len(data) <= _KEPT_HEAD_BYTES:
+        _heads.put(data, head)
+    return head
 
 
 def _read_status(line: bytes) -> int | None:
