@@ -122,7 +122,7 @@ class Gateway:
         self.accounts = build_accounts(settings, opened, master_key, self.clock, self.feed)
         self.ledger = RevocationLedger()
         self.cache = CredentialCache(self.clock, self.ledger)
-        self.live = LiveConnections(self.ledger)
+        self.live = LiveConnections(self.ledger, self.clock)
         self.revocation = Revocation(self.cache, self.live, self.accounts.keys)
         self.activity = Activity(self.accounts.sessions, self.accounts.api_tokens)
         self.resolver = self._resolver()

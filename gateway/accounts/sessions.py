@@ -173,10 +173,16 @@ class Sessions:
             return await self._insert(connection, login, row["login_id"], row["expires_at"], None)
 
     async def forget_expired(self) -> int:
-        """Delete a batch of sessions and tickets that are over. Returns how many sessions."""
+        """Delete a batch of sessions and tickets that are over. Returns how many sessions.
+
+        That is published, because WebSockets may still be open that a session opened before it fell idle.
+        """
         now = self._clock.now()
         await self._database.execute(_SQL["forget_tickets"], now)
-        return await self._database.execute(_SQL["forget_expired"], now)
+        async with self._database.transaction() as connection:
+            rows = await connection.fetch(_SQL["forget_expired"], now)
+            await _publish_sessions(connection, rows)
+        return len(rows)
 
     def _idle_until(self, now: datetime, expires_at: datetime, *, remembered: bool) -> datetime:
         return expires_at if remembered else min(expires_at, now + self._settings.idle_timeout)

@@ -95,6 +95,8 @@ class RouteTimeouts(Section):
     """The longest wait for the response's head."""
     idle: Duration | None = None
     """The longest silence after it."""
+    websocket: Duration | None = None
+    """The longest silence on a WebSocket."""
 
 
 class RouteLimits(Section):

@@ -75,6 +75,7 @@ class _Compiling:
             pass_request_headers=frozenset(name.lower() for name in route.request_headers.pass_),
             response_timeout_seconds=_seconds(route.timeouts.response),
             idle_timeout_seconds=_seconds(route.timeouts.idle),
+            websocket_timeout_seconds=_seconds(route.timeouts.websocket),
             max_body_bytes=route.limits.body_bytes,
             websocket=route.websocket,
             cors=self._tried(f"{key}.cors", treatments.cors, route.cors),

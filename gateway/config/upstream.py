@@ -20,6 +20,8 @@ class UpstreamTimeouts(Section):
     """The longest wait for the response's head."""
     idle: Duration = parse_duration("90s")
     """The longest silence after it."""
+    websocket: Duration = parse_duration("1h")
+    """The longest silence on a WebSocket."""
 
 
 class HealthCheck(Section):

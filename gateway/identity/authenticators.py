@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from base64 import urlsafe_b64decode
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -73,6 +74,8 @@ class Authenticators:
             identity=identity,
             depends_on=frozenset({("account", owner.account_id), ("session", session.id)}),
             expires_at=self._session_expires_at(session),
+            # Requests put its idle end off; when that comes, housekeeping deletes and revokes the session.
+            ends_at=self._ends_at(session.expires_at),
             consumed=frozenset({presented.header}),
             session_id=session.id,
             login_id=session.login_id,
@@ -85,6 +88,7 @@ class Authenticators:
         if row is None:
             raise CredentialRejected("token_revoked")
         scope = claims.get("scope")
+        expires_at = datetime.fromtimestamp(float(claims["exp"]), UTC)
         identity = Identity(
             user_id=str(row["id"]),
             username=row["username"],
@@ -101,7 +105,8 @@ class Authenticators:
             depends_on=frozenset(
                 {("account", identity.user_id), ("family", family_id), ("key", _key_id(presented.unverified))}
             ),
-            expires_at=self._expires_at(datetime.fromtimestamp(float(claims["exp"]), UTC)),
+            expires_at=self._expires_at(expires_at),
+            ends_at=self._ends_at(expires_at),
             consumed=frozenset({presented.header}),
         )
 
@@ -124,6 +129,7 @@ class Authenticators:
             identity=identity,
             depends_on=frozenset({("account", owner.account_id), ("api_token", owner.token_id)}),
             expires_at=self._expires_at(owner.expires_at),
+            ends_at=self._ends_at(owner.expires_at),
             consumed=frozenset({presented.header}),
         )
 
@@ -149,12 +155,17 @@ class Authenticators:
             identity=identity,
             depends_on=frozenset({("account", user.id)}),
             expires_at=self._expires_at(certified.expires_at),
+            ends_at=self._ends_at(certified.expires_at),
         )
 
     def _session_expires_at(self, session: Session) -> float:
         now = self.clock.now()
         noted_by = now + (session.idle_until - now) / _NOTED_PER_IDLE_TIME
         return self._expires_at(min(noted_by, session.expires_at))
+
+    def _ends_at(self, moment: datetime | None) -> float:
+        """Return ``moment`` in monotonic seconds."""
+        return math.inf if moment is None else self.clock.monotonic() + (moment - self.clock.now()).total_seconds()
 
     def _expires_at(self, moment: datetime | None) -> float:
         """Return ``moment`` in monotonic seconds, no later than a cached credential is kept."""

@@ -1,12 +1,17 @@
-"""Connections that outlive their request's decision: WebSockets and long streams. A revocation closes them."""
+"""Connections that outlive their request's decision: WebSockets and long streams.
+
+A revocation closes them, and so does the end of their credential.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 
+from gateway.clock import Clock
 from gateway.identity.ledger import RevocationLedger
 from gateway.identity.verified import Dependency, Verified
 
@@ -15,27 +20,33 @@ _log = logging.getLogger(__name__)
 
 
 class LiveConnections:
-    """Knows how to close what rests on a dependency."""
+    """Knows how to close what rests on a dependency, or on a credential that ends by itself."""
 
-    def __init__(self, ledger: RevocationLedger) -> None:
+    def __init__(self, ledger: RevocationLedger, clock: Clock) -> None:
         self._ledger = ledger
+        self._clock = clock
         self._closers: defaultdict[Dependency, dict[object, Close]] = defaultdict(dict)
 
     def __len__(self) -> int:
         return len({token for closers in self._closers.values() for token in closers})
 
     def register(self, verified: Verified, close: Close) -> Callable[[], None]:
-        """Have ``close`` called when the credential loses its ground. Returns what ends the registration.
+        """Have ``close`` called when the credential ends or loses its ground. Returns what ends the registration.
 
         Where that happened between the decision and now, ``close`` is called as soon as the caller has let go.
         """
         token = object()
+        loop = asyncio.get_running_loop()
+        left = verified.ends_at - self._clock.monotonic()
+        end = loop.call_later(max(left, 0), close) if left != math.inf else None
         if self._ledger.revoked_since(verified.depends_on, verified.began):
-            asyncio.get_running_loop().call_soon(close)
+            loop.call_soon(close)
         for dependency in verified.depends_on:
             self._closers[dependency][token] = close
 
         def unregister() -> None:
+            if end is not None:
+                end.cancel()
             for dependency in verified.depends_on:
                 closers = self._closers.get(dependency)
                 if closers is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from gateway.identity.identity import CredentialKind, Identity
@@ -14,6 +15,7 @@ Dependency = tuple[str, str]
 class Verified:
     """An identity, how it was proven, and until when that may be believed without asking again.
 
+    ``ends_at`` is when the credential itself is over, in the same: what is still open then is closed.
     ``consumed`` names the header fields that are ours and are not forwarded. ``expires_at`` is in monotonic seconds.
     ``began`` is the ledger's number when verification began: what was revoked later may not be known to it.
     ``headers`` is the proxy's memo: the finished header block of each rule, by the rule's index.
@@ -22,6 +24,7 @@ class Verified:
     identity: Identity
     depends_on: frozenset[Dependency]
     expires_at: float
+    ends_at: float = math.inf
     consumed: frozenset[str] = frozenset()
     session_id: str | None = None
     login_id: str | None = None

@@ -131,6 +131,7 @@ class Rule:
     pass_request_headers: frozenset[str] = frozenset()
     response_timeout_seconds: float | None = None
     idle_timeout_seconds: float | None = None
+    websocket_timeout_seconds: float | None = None
     max_body_bytes: int | None = None
     websocket: bool = True
     request_changes: HeaderChanges = _NO_CHANGES

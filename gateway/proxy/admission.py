@@ -181,6 +181,7 @@ class Admission:
             rule.response_timeout_seconds or pool.response_seconds,
             rule.idle_timeout_seconds or pool.idle_seconds,
             self._client_seconds,
+            rule.websocket_timeout_seconds or pool.websocket_seconds,
         )
 
 

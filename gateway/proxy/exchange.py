@@ -73,7 +73,10 @@ class Exchange:
             if connection.status == HTTPStatus.SWITCHING_PROTOCOLS:
                 self.switched = True
                 self.sent_status = connection.status
-                return await switch(self._request, connection, self._pool, self._grant.reply, self._watch)
+                grant = self._grant
+                return await switch(
+                    self._request, connection, self._pool, grant.reply, self._watch, grant.times.tunnel_seconds
+                )
             lines, chunked, keep_alive = self._head_lines(connection)
             if connection.complete:
                 return await self._send_whole(connection.status, lines, connection.take(), keep_alive=keep_alive)

@@ -18,6 +18,7 @@ from gateway.proxy.upstream.pool import UpstreamPool
 
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _SWITCHING: Final = 101
+_LINGERING_SECONDS: Final = 5.0
 
 
 class _ToUpstream:
@@ -54,20 +55,28 @@ class _FromUpstream(asyncio.Protocol):
 
 
 class Tunnel:
-    """Two transports, each read only as fast as the other takes it."""
+    """Two transports, each read only as fast as the other takes it.
 
-    def __init__(self, request: web.BaseRequest, upstream: asyncio.Transport) -> None:
+    ``idle_seconds`` is how long both may be silent.
+    """
+
+    def __init__(self, request: web.BaseRequest, upstream: asyncio.Transport, idle_seconds: float) -> None:
+        self._loop = asyncio.get_running_loop()
         self._request = request
         self._client = request.transport
         self._upstream = upstream
-        self._closed = asyncio.get_running_loop().create_future()
+        self._idle_seconds = idle_seconds
+        self._moved = self._loop.time()
+        self._timer: asyncio.TimerHandle | None = None
+        self._closed = self._loop.create_future()
         self._pacer: asyncio.Task[None] | None = None
         self.received_bytes = 0
         self.sent_bytes = 0
 
     async def run(self, tail: bytes) -> None:
-        """Carry bytes both ways until either side ends."""
+        """Carry bytes both ways until either side ends, or both have been silent for too long."""
         self._upstream.set_protocol(_FromUpstream(self))
+        self._look()
         if tail:
             self.from_upstream(tail)
         self._request.protocol.set_parser(_ToUpstream(self))  # type: ignore[arg-type]
@@ -75,18 +84,36 @@ class Tunnel:
         try:
             await self._closed
         finally:
+            if self._timer is not None:
+                self._timer.cancel()
             if self._pacer is not None:
                 self._pacer.cancel()
-            self._upstream.close()
+            self._end(self._upstream)
             if self._client is not None:
-                self._client.close()
+                self._end(self._client)
+
+    def _end(self, transport: asyncio.Transport) -> None:
+        """Close a transport. What its end does not take within a few seconds is not waited for."""
+        transport.close()
+        if transport.get_write_buffer_size():
+            self._loop.call_later(_LINGERING_SECONDS, transport.abort)
+
+    def _look(self) -> None:
+        # One timer, set anew when it rings: cheaper than one for each packet.
+        left = self._moved + self._idle_seconds - self._loop.time()
+        if left <= 0:
+            self.close()
+        else:
+            self._timer = self._loop.call_later(left, self._look)
 
     def from_client(self, data: bytes) -> None:
+        self._moved = self._loop.time()
         self.received_bytes += len(data)
         if not self._upstream.is_closing():
             self._upstream.write(data)
 
     def from_upstream(self, data: bytes) -> None:
+        self._moved = self._loop.time()
         self.sent_bytes += len(data)
         if self._client is None or self._client.is_closing():
             self.close()
@@ -126,8 +153,9 @@ async def switch(
     pool: UpstreamPool,
     reply: RouteReply,
     watch: Callable[[], Callable[[], None]],
+    idle_seconds: float,
 ) -> SentReply:
-    """Answer 101 and join the connections until either ends.
+    """Answer 101 and join the connections until either ends, or both are silent for ``idle_seconds``.
 
     ``watch`` registers the tunnel with what must end it, and returns what undoes that. Raises UpstreamInvalid
     when the 101 is not the answer to this handshake.
@@ -143,7 +171,7 @@ async def switch(
         transport.abort()
         raise ConnectionResetError("the client has gone")
     request.transport.write(head)
-    tunnel = Tunnel(request, transport)
+    tunnel = Tunnel(request, transport, idle_seconds)
     unregister = watch()
     try:
         await tunnel.run(tail)
@@ -157,6 +185,6 @@ def _check_handshake(request: web.BaseRequest, connection: UpstreamConnection) -
     key = request.headers.get("Sec-WebSocket-Key", "").strip().encode()
     expected = base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest())
     accepts = [value for name, value in connection.headers if name.lower() == b"sec-websocket-accept"]
-    upgrades = [value.strip().lower() for name, value in connection.headers if name.lower() == b"upgrade"]
+    upgrades = [value.strip(b" \t").lower() for name, value in connection.headers if name.lower() == b"upgrade"]
     if not connection.switched or accepts != [expected] or upgrades != [b"websocket"]:
         raise UpstreamInvalid("bad_handshake")

@@ -64,7 +64,7 @@ delete from session where account_id = $1 and ($2::uuid is null or login_id <> $
 
 -- name: forget_expired
 -- Housekeeping in small batches.
-delete from session where id in (select id from session where expires_at < $1 or idle_until < $1 limit 500);
+delete from session where id in (select id from session where expires_at < $1 or idle_until < $1 limit 500) returning id;
 
 -- name: insert_ticket
 insert into login_ticket (ticket_hash, session_id, host, challenge, expires_at) values ($1, $2, $3, $4, $5);

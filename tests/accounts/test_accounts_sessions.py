@@ -216,6 +216,11 @@ async def test_what_is_over_is_forgotten(office: Office) -> None:
     assert await office.count("login_ticket") == 0
     office.clock.advance(timedelta(minutes=2))
     assert await office.sessions.forget_expired() == 1
+    # What the session opened before it fell idle is closed by that.
+    assert (
+        await office.database.fetchval("select count(*) from event where topic = 'session' and key = $1", session.id)
+        == 1
+    )
 
 
 async def test_only_digests_are_stored_and_no_secret_shows_in_a_repr(office: Office) -> None:

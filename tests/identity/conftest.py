@@ -97,7 +97,11 @@ async def desk(
     access = AccessTokens(keys, ISSUER, timedelta(minutes=15), clock)
     refresh = RefreshTokens(database, keys, access, issuer=ISSUER, lifetime=timedelta(days=30), clock=clock, feed=feed)
     ledger = RevocationLedger()
-    cache, live, activity = CredentialCache(clock, ledger), LiveConnections(ledger), Activity(sessions, api_tokens)
+    cache, live, activity = (
+        CredentialCache(clock, ledger),
+        LiveConnections(ledger, clock),
+        Activity(sessions, api_tokens),
+    )
     authenticators = Authenticators(sessions, access, refresh, api_tokens, users, ClientCertificates(), clock)
     revocation = Revocation(cache, live, keys)
     revocation.attach(feed)

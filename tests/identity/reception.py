@@ -100,7 +100,7 @@ async def open_reception(
     feed = EventFeed(dsn_args, settings.database.max_staleness, clock)
     accounts = build_accounts(settings, OpenDatabase(database, dsn_args), MasterKey(b"m" * 32), clock, feed)
     ledger = RevocationLedger()
-    cache, live = CredentialCache(clock, ledger), LiveConnections(ledger)
+    cache, live = CredentialCache(clock, ledger), LiveConnections(ledger, clock)
     authenticators = Authenticators(
         sessions=accounts.sessions,
         access_tokens=accounts.access_tokens,

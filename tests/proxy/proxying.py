@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import math
 import re
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -56,7 +58,10 @@ SECONDS = 5.0
 
 
 class People:
-    """Stands in for verification: texts and whose they are. ``down`` is a database that does not answer."""
+    """Stands in for verification: texts and whose they are.
+
+    ``down`` is a database that does not answer; ``ends_in`` how long a credential is good, in seconds.
+    """
 
     def __init__(self) -> None:
         self.known: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -65,6 +70,7 @@ class People:
             "ann-session": ("ann", ("staff", "user")),
         }
         self.down = False
+        self.ends_in = math.inf
         self.asked = 0
 
     def table(self) -> Mapping[CredentialKind, Callable[[Presented, str], Awaitable[Verified]]]:
@@ -79,7 +85,8 @@ class People:
         name, roles = self.known[presented.unverified]
         identity = Identity(name, name, f"{name}@example.com", roles, presented.kind, datetime(2026, 1, 1, tzinfo=UTC))
         depends_on = frozenset({("account", name)})
-        return Verified(identity, depends_on, float("inf"), consumed=frozenset({presented.header}))
+        ends_at = time.monotonic() + self.ends_in
+        return Verified(identity, depends_on, math.inf, ends_at, consumed=frozenset({presented.header}))
 
 
 class _Feed:
@@ -361,7 +368,7 @@ async def standing(settings: Settings, *, fast: bool = True) -> AsyncIterator[St
     """Serve a front with these settings; without ``fast`` every request takes the plain path."""
     rules, people, metrics, ledger = compile_rules(settings), People(), Metrics(), RevocationLedger()
     clock, written = SystemClock(), io.StringIO()
-    cache, live = CredentialCache(clock, ledger), LiveConnections(ledger)
+    cache, live = CredentialCache(clock, ledger), LiveConnections(ledger, clock)
     resolver = Resolver(Presenter("gateway"), people, cache, ledger, _Feed(), _Activity(), clock)  # type: ignore[arg-type]
     upstreams = Upstreams(settings)
     access_log = AccessLog(as_json=True, stream=written)

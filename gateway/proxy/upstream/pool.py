@@ -31,6 +31,7 @@ class UpstreamPool:
         self.connect_seconds = settings.timeouts.connect.total_seconds()
         self.response_seconds = settings.timeouts.response.total_seconds()
         self.idle_seconds = settings.timeouts.idle.total_seconds()
+        self.websocket_seconds = settings.timeouts.websocket.total_seconds()
         self.servers = tuple(servers)
         self.active: dict[UpstreamConnection, Server] = {}
         self._in_tunnels: dict[UpstreamConnection, Server] = {}
