@@ -16,7 +16,8 @@ from jwcrypto import jws
 from jwcrypto.jwk import JWK
 
 from gateway.errors import TokenRejected
-from gateway.tokens.jwt import MAX_TOKEN_BYTES, Expected, VerificationKey, VerifiedClaims, sign, verify
+from gateway.tokens.compact import MAX_TOKEN_BYTES
+from gateway.tokens.jwt import Expected, VerificationKey, VerifiedClaims, sign, verify
 
 NOW = 1_800_000_000
 ISSUER = "https://portal.example.com"
