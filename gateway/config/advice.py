@@ -44,9 +44,9 @@ def _exposure(settings: Settings) -> Iterator[Finding]:
 
 def _unverified(settings: Settings) -> Iterator[Finding]:
     for name, upstream in settings.upstreams.items():
-        if not upstream.tls.verify:
-            message = "is false: whoever can intercept connections to the servers reads and answers every request"
-            yield Finding(("upstreams", name, "tls", "verify"), message)
+        if upstream.tls.insecure_skip_verify:
+            message = "is set: whoever can intercept connections to the servers reads and answers every request"
+            yield Finding(("upstreams", name, "tls", "insecure_skip_verify"), message)
 
 
 def _unused(settings: Settings) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from typing import Final
 from gateway.config.document import Finding, KeyPath
 from gateway.config.route import Require, Route
 from gateway.config.settings import Settings
-from gateway.config.values import origin
+from gateway.config.values import server_address
 
 # The event table is read each second, which takes its time as well.
 _FRESHEST: Final = timedelta(milliseconds=1500)
@@ -113,9 +113,9 @@ def _upstream(settings: Settings, upstream: str, path: KeyPath, access: KeyPath)
         yield Finding(path, "is required, unless access is deny, or redirect or respond is given", (access,))
     elif upstream in settings.upstreams:
         return
-    elif "://" in upstream:
+    elif "://" in upstream or upstream.startswith("unix:"):
         try:
-            origin(upstream)
+            server_address(upstream)
         except ValueError as error:
             yield Finding(path, _advice(str(error)))
     else:

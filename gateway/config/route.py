@@ -141,7 +141,7 @@ class Route(Section):
     websocket: StrictBool = True
     """Let WebSockets through."""
     upstream: str = ""
-    """Where requests go: a name below `upstreams`, or a URL of scheme, host and port."""
+    """Where requests go: a name below `upstreams`, a URL of scheme, host and port, or `unix:/path`."""
 
     redirect: Redirect | None = None
     """Send clients elsewhere: a path or URL, or `{to, status}`; instead of an upstream."""

@@ -8,7 +8,7 @@ from pydantic import Field, StrictBool, StrictInt
 
 from gateway.config.scalars import Duration, parse_duration
 from gateway.config.section import Section
-from gateway.config.values import FilePath, OneOrMore, ProbePath, ServerAddress
+from gateway.config.values import Authority, FilePath, OneOrMore, ProbePath, ServerAddress, ServerName
 
 
 class UpstreamTimeouts(Section):
@@ -37,6 +37,8 @@ class HealthCheck(Section):
     """So many failures in a row take a server out."""
     healthy_after: StrictInt = Field(2, ge=1, le=100)
     """So many good answers in a row bring it back."""
+    host: Authority | None = None
+    """The Host that is sent, for applications that know only their public name; otherwise the server's own."""
 
 
 class Ejection(Section):
@@ -68,10 +70,10 @@ class UpstreamTls(Section):
     """The gateway's own certificate for the servers, in PEM, with what it is signed by."""
     key_file: FilePath | None = None
     """The certificate's private key."""
-    server_name: str | None = Field(None, min_length=1, max_length=253)
+    server_name: ServerName | None = None
     """The name in the servers' certificates, when it is not the URL's host."""
-    verify: StrictBool = True
-    """False: anybody who can intercept connections can pose as the server."""
+    insecure_skip_verify: StrictBool = False
+    """Trust any certificate: whoever can intercept connections to the servers reads and answers every request."""
 
 
 class Upstream(Section):

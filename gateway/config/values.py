@@ -181,8 +181,24 @@ def _socket(text: str) -> str:
     return text
 
 
-def _server_address(text: str) -> str:
+def server_address(text: str) -> str:
+    """Return where a server is in its one spelling: an origin or ``unix:/path``. Raises ValueError."""
     return _socket(text) if text.startswith("unix:") else origin(text)
+
+
+def _authority(text: str) -> str:
+    try:
+        parse_authority(text)
+    except TargetRejected as error:
+        raise ValueError("must be a host, with a port if need be, such as wiki.example.com:8000") from error
+    return text
+
+
+def _server_name(text: str) -> str:
+    try:
+        return parse_host(text).strip("[]")
+    except TargetRejected as error:
+        raise ValueError("must be a host name without a port") from error
 
 
 def _probe_path(text: str) -> str:
@@ -223,7 +239,9 @@ PortalPrefix = Annotated[str, AfterValidator(_portal_prefix)]
 Label = Annotated[str, AfterValidator(_label)]
 Scope = Annotated[str, AfterValidator(_scope)]
 UpstreamName = Annotated[str, AfterValidator(_upstream_name)]
-ServerAddress = Annotated[str, AfterValidator(_server_address)]
+ServerAddress = Annotated[str, AfterValidator(server_address)]
+Authority = Annotated[str, AfterValidator(_authority)]
+ServerName = Annotated[str, AfterValidator(_server_name)]
 ProbePath = Annotated[str, AfterValidator(_probe_path)]
 Listen = Annotated[str, AfterValidator(_listen)]
 FilePath = Annotated[Path, AfterValidator(_anchored)]

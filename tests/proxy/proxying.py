@@ -10,6 +10,7 @@ import io
 import json
 import math
 import re
+import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -272,6 +273,8 @@ class Upstream:
     close: bool = False
     serve: Serve | None = None
     port: int = 0
+    socket_path: str = ""
+    tls: ssl.SSLContext | None = None
     requests: list[Received] = field(default_factory=list)
     connections: int = 0
     ended: asyncio.Event = field(default_factory=asyncio.Event)
@@ -287,7 +290,11 @@ class Upstream:
         return self.requests[-1]
 
     async def start(self) -> None:
-        self._server = await asyncio.start_server(self._run, "127.0.0.1", 0, limit=1 << 20)
+        """Listen; once it was stopped, at the same place again."""
+        if self.socket_path:
+            self._server = await asyncio.start_unix_server(self._run, self.socket_path, limit=1 << 20)
+            return
+        self._server = await asyncio.start_server(self._run, "127.0.0.1", self.port, limit=1 << 20, ssl=self.tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Final
 
 from gateway.config.upstream import HealthCheck
@@ -12,13 +13,18 @@ from gateway.proxy.upstream.pool import UpstreamPool
 from gateway.proxy.upstream.server import Server
 
 _BAD: Final = 400
+_log = logging.getLogger(__name__)
 
 
 async def check_regularly(pool: UpstreamPool, server: Server, settings: HealthCheck) -> None:
     """Check a server for ever, and tell the pool what came of it."""
     interval = settings.interval.total_seconds()
     while True:
-        why = await check(server, settings)
+        try:
+            why = await check(server, settings)
+        except Exception:  # whatever a server answers, it must not end its checks
+            _log.exception("a health check broke", extra={"upstream": pool.name, "server": server.url})
+            why = "check_broke"
         pool.checked(server, good=not why, why=why)
         await asyncio.sleep(interval)
 
@@ -26,9 +32,10 @@ async def check_regularly(pool: UpstreamPool, server: Server, settings: HealthCh
 async def check(server: Server, settings: HealthCheck) -> str:
     """Ask a server once, on a connection of its own; return what is wrong, empty for nothing."""
     seconds = settings.timeout.total_seconds()
+    host = settings.host.encode() if settings.host is not None else server.connector.authority
     head = b"GET %b HTTP/1.1\r\nHost: %b\r\nUser-Agent: gateway-health-check\r\nConnection: close\r\n\r\n" % (
         settings.path.encode(),
-        server.connector.authority,
+        host,
     )
     try:
         async with asyncio.timeout(seconds):

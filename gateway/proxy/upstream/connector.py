@@ -138,15 +138,19 @@ def client_context(name: str, tls: UpstreamTls) -> ssl.SSLContext:
         if tls.cert_file is not None:
             # An encrypted key is refused; OpenSSL would ask for its password at the terminal.
             context.load_cert_chain(tls.cert_file, tls.key_file, password="")
-    except (OSError, ssl.SSLError) as error:
-        raise StartupError(f"upstreams.{name}.tls.{key}: cannot be used: {_why(error)}") from error
+    except OSError as error:
+        raise StartupError(f"upstreams.{name}.tls.{key}: cannot be used: {_why(key, error)}") from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
-    if not tls.verify:
+    if tls.insecure_skip_verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
 
 
-def _why(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)
+def _why(key: str, error: OSError) -> str:
+    if not isinstance(error, ssl.SSLError):  # OpenSSL names its own source lines
+        return error.strerror or str(error)
+    if key == "ca_file":
+        return "it holds no certificates in PEM"
+    return "certificate and key must be PEM and belong together, the key without a password"

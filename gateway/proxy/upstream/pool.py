@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from gateway.config.upstream import Upstream
-from gateway.errors import UpstreamDown, UpstreamError
+from gateway.errors import UpstreamBusy, UpstreamDown, UpstreamError
 from gateway.proxy.connection import UpstreamConnection, timed_out
 from gateway.proxy.upstream.balance import CHOOSERS
 from gateway.proxy.upstream.line import Line
@@ -41,6 +41,8 @@ class UpstreamPool:
         self._line = Line(settings.limits, self._reserve, self._free)
         self._waiting = self._line.places
         self._turn = 0
+        # Requests that were answered with 503 because there was no server for them.
+        self.refused = 0
         # Who is chosen among, and with which weights, until a time comes or something happens.
         self._usable: Sequence[Server] = ()
         self._weights: Sequence[float] = ()
@@ -77,9 +79,7 @@ class UpstreamPool:
         Waits in line where all servers are full. A server that cannot be reached is followed by another, each once.
         Raises UpstreamBusy, UpstreamDown, UpstreamUnreachable or UpstreamTimeout.
         """
-        server = None if self._waiting else self._reserve(client)
-        if server is None:
-            server = await self._line.wait(client)
+        server = await self._reserved(client)
         tried: list[Server] = []
         while True:
             connection = None if fresh else server.kept()
@@ -179,6 +179,14 @@ class UpstreamPool:
             returns.append(now + _REWEIGH_SECONDS)
         self._reweigh_at = min(returns, default=math.inf)
 
+    async def _reserved(self, client: str) -> Server:
+        try:
+            server = None if self._waiting else self._reserve(client)
+            return server or await self._line.wait(client)
+        except (UpstreamBusy, UpstreamDown):
+            self.refused += 1
+            raise
+
     def _reserve(self, client: str, without: Collection[Server] = ()) -> Server | None:
         """Return the next server with room, which is taken; None when all are full.
 
@@ -214,8 +222,10 @@ class UpstreamPool:
             server.condition.succeeded()
 
     def _failed(self, server: Server) -> None:
+        server.failures += 1
         if not server.condition.failed(self._clock()):
             return
+        server.ejections += 1
         self._reweigh_at = -math.inf
         if len(self.servers) > 1:
             told = {"upstream": self.name, "server": server.url, "times": server.condition.ejections}

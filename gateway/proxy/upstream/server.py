@@ -13,11 +13,13 @@ from gateway.proxy.upstream.connector import Connector
 
 @dataclass(slots=True, eq=False)
 class Server:
-    """``in_flight`` counts requests and tunnels."""
+    """``in_flight`` counts requests and tunnels, ``failures`` and ``ejections`` all there ever were."""
 
     connector: Connector
     condition: Condition
     in_flight: int = 0
+    failures: int = 0
+    ejections: int = 0
     idle: deque[UpstreamConnection] = field(repr=False, default_factory=deque)
     seed: int = field(init=False)
 
