@@ -239,6 +239,7 @@ class Gateway:
             book=Book(self.metrics, self.access_log),
             request_ids=self.request_ids,
             max_header_bytes=settings.server.limits.header_bytes,
+            match_headers=self.rules.match_headers,
         )
         return Front(
             portal=portal,

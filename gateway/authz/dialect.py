@@ -25,7 +25,8 @@ _TOLD: Final = frozenset({_UNAUTHENTICATED, 403, 500, 503})
 class Asked(NamedTuple):
     """What another proxy sent to a decision endpoint: ``rest`` is the request line's target after the endpoint's path.
 
-    ``host`` is the Host field, ``scheme`` the one that clients use unless ``client`` names another.
+    ``host`` is the Host field, ``scheme`` the one that clients use unless ``client`` names another. ``address`` stands
+    for the field that holds the original address, where ``headers`` are those of a question about another one.
     """
 
     method: str
@@ -34,18 +35,21 @@ class Asked(NamedTuple):
     scheme: str
     headers: Headers
     client: ClientAddress
+    address: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """One way to ask. ``target`` finds the original request, or raises TargetRejected.
 
-    ``redirects`` tells whether the proxy hands our refusals to the browser as they are.
+    ``redirects`` tells whether the proxy hands our refusals to the browser as they are; ``address`` names the field
+    that holds the original address, where it is a field.
     """
 
     path: str
     target: Callable[[Asked], Target]
     redirects: bool = True
+    address: str = ""
 
     def refusal(self, problem: Problem, login: str | None) -> Problem:
         """Return what the proxy is told instead of ``problem``; ``login`` is where the browser could sign in."""

@@ -20,7 +20,8 @@ from gateway.policy.host import parse_authority
 from gateway.policy.target import Target
 
 KEY_HEADER: Final = "X-Gateway-Authz-Key"
-_EXACT: Final = {dialect.path: dialect for dialect in (NGINX, OAUTH2_PROXY, FORWARD, ENVOY)}
+BY_ADDRESS: Final = (NGINX, OAUTH2_PROXY, FORWARD)
+_EXACT: Final = {dialect.path: dialect for dialect in (*BY_ADDRESS, ENVOY)}
 _BELOW_ENVOY: Final = f"{ENVOY.path}/"
 
 

@@ -12,11 +12,13 @@ from gateway.authz.dialect import Asked, Dialect, single
 from gateway.errors import TargetRejected
 from gateway.policy.target import Target, parse_target
 
+_ADDRESS: Final = "X-Forwarded-Uri"
+
 
 def _target(asked: Asked) -> Target:
     headers = asked.headers
     method, host = single(headers, "X-Forwarded-Method"), single(headers, "X-Forwarded-Host")
-    path = single(headers, "X-Forwarded-Uri")
+    path = asked.address if asked.address is not None else single(headers, _ADDRESS)
     if not path.startswith("/"):
         raise TargetRejected("not_origin_form")
     # A list of schemes is a list of hops, and only the proxy that asks knows which one it stands at.
@@ -26,4 +28,4 @@ def _target(asked: Asked) -> Target:
     return parse_target(method, path, host, scheme)
 
 
-FORWARD: Final = Dialect("/.gateway/authz/forward", _target)
+FORWARD: Final = Dialect("/.gateway/authz/forward", _target, address=_ADDRESS)

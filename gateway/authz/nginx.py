@@ -11,9 +11,12 @@ from gateway.authz.dialect import Asked, Dialect, single
 from gateway.errors import TargetRejected
 from gateway.policy.target import Target, parse_url
 
+_ADDRESS: Final = "X-Original-URL"
+
 
 def _target(asked: Asked) -> Target:
-    return parse_url(single(asked.headers, "X-Original-Method"), single(asked.headers, "X-Original-URL"))
+    url = asked.address if asked.address is not None else single(asked.headers, _ADDRESS)
+    return parse_url(single(asked.headers, "X-Original-Method"), url)
 
 
 def _target_of_oauth2_proxy(asked: Asked) -> Target:
@@ -23,6 +26,6 @@ def _target_of_oauth2_proxy(asked: Asked) -> Target:
     return _target(asked)
 
 
-NGINX: Final = Dialect("/.gateway/authz/nginx", _target, redirects=False)
+NGINX: Final = Dialect("/.gateway/authz/nginx", _target, redirects=False, address=_ADDRESS)
 # oauth2-proxy's name for it, so that its nginx configurations work unchanged.
-OAUTH2_PROXY: Final = Dialect("/oauth2/auth", _target_of_oauth2_proxy, redirects=False)
+OAUTH2_PROXY: Final = Dialect("/oauth2/auth", _target_of_oauth2_proxy, redirects=False, address=_ADDRESS)

@@ -23,6 +23,7 @@ from gateway.policy.target import Target
 from gateway.proxy.allowance import Allowance
 from gateway.proxy.headers import ResponseHeaders
 from gateway.proxy.journey import Grant, Journey
+from gateway.proxy.plan import Plan
 from gateway.proxy.request_head import RequestHeads
 from gateway.proxy.route_reply import RouteReply
 from gateway.proxy.times import Times
@@ -77,7 +78,7 @@ class Admission:
         if rule is not None and rule.access is not Access.PUBLIC and rule.access is not Access.DENY:
             # A certificate belongs to one connection, and a journey to whoever sends the same fields.
             if CredentialKind.CLIENT_CERTIFICATE not in rule.credentials:
-                journey.key = self._resolver.key_of(headers, rule.credentials, target.host)
+                journey.key = self._key_of(journey.plan, rule, target.host)
             journey.asks = journey.key != NOBODY
         journey.routed = True
 
@@ -89,6 +90,15 @@ class Admission:
         journey.rule = rule
         journey.preflight = journey.routed = True
         return True
+
+    def _key_of(self, plan: Plan, rule: Rule, host: str) -> bytes | None:
+        kinds = rule.credentials
+        try:
+            return plan.keys[kinds, host]
+        except KeyError:
+            key = self._resolver.key_of(plan.headers, kinds, host)
+            plan.keep_key(kinds, host, key)
+            return key
 
     def known(self, journey: Journey) -> Verified | None:
         """Return who asks, if that is known without asking the database; None says nothing."""

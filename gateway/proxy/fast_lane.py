@@ -10,6 +10,7 @@ path takes over the exchange.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from time import perf_counter
 from typing import Final
 
@@ -22,6 +23,7 @@ from gateway.proxy.decisions import Consent, Decisions
 from gateway.proxy.journey import Grant, Journey
 from gateway.proxy.journeys import Journeys
 from gateway.proxy.plan import Plan
+from gateway.proxy.questions import Questions
 from gateway.proxy.recent import Recent
 from gateway.proxy.trip import Book, ClientSide, Trip
 from gateway.refusal import Refused
@@ -49,6 +51,7 @@ class FastLane:
         book: Book,
         request_ids: RequestIds,
         max_header_bytes: int,
+        match_headers: Collection[str],
     ) -> None:
         self._journeys = journeys
         self._admission = admission
@@ -57,6 +60,7 @@ class FastLane:
         self._longest_line = min(_LONGEST_LINE, max_header_bytes)
         self._request_ids = request_ids
         self._blocks: Recent[bytes, Plan] = Recent(_KEPT)
+        self._questions = Questions(journeys, max_header_bytes, match_headers)
 
     def learn(self, block: bytes, plan: Plan, request: web.BaseRequest) -> None:
         """Remember that ``block`` (all that follows a request line, to the empty line) was read into ``plan``."""
@@ -70,17 +74,19 @@ class FastLane:
             and request.method in _METHODS
         ):
             self._blocks.put(block, plan)
+            self._questions.learn(f"{request.method} {request.raw_path} HTTP/1.1".encode(), block, plan)
 
     def enter(self, client: ClientSide, data: bytes) -> bool:
         """Send a request upstream or answer it, if it may take this way; otherwise it has to take the other."""
         end = data.find(b"\r\n")
         plan = self._blocks.get(data[end:])
-        if plan is None:
-            return False
         started = perf_counter()
-        line, query = self._parted(data[:end])
+        line, query = self._parted(data[:end]) if plan is not None else (b"", b"")
         try:
-            journey = self._journey(client, line, plan)
+            if plan is not None:
+                journey = self._journey(client, line, plan)
+            else:
+                journey = self._questions.find(data, end, client.peer_address)
             if journey is None or journey.portal:
                 return False
             leave = self._leave(journey)

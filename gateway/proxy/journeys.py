@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from gateway.authz.dialect import Asked
+from gateway.authz.dialect import Asked, Dialect
 from gateway.authz.endpoints import Endpoints
 from gateway.observability.access_log import AccessLog, Where
 from gateway.policy.client import ClientAddress, TrustedProxies
-from gateway.policy.target import parse_target
+from gateway.policy.target import Target, parse_target
 from gateway.proxy.journey import Journey
 from gateway.proxy.plan import Plan
 from gateway.proxy.portal import Portal
@@ -38,17 +38,26 @@ class Journeys:
 
     def new(self, plan: Plan, place: Place, client: ClientAddress) -> Journey:
         """Return the journey, remembered where it may come again. Raises TargetRejected."""
-        host, scheme = plan.host, self._scheme
         dialect = self._endpoints.of(place[1])
-        if dialect is not None:
-            rest = place[1][len(dialect.path) :]
-            target = self._endpoints.target(dialect, Asked(place[0], rest, host, scheme, plan.headers, client))
-        else:
+        if dialect is None:
+            host, scheme = plan.host, self._scheme
             if client.trusted:
                 host, scheme = client.host or host, client.scheme or scheme
             target = parse_target(place[0], place[1], host, scheme)
-        where = self._access_log.where(Where(client.address, target.method, target.authority, target.path))
-        portal = dialect is None and self._portal.owns(target)
-        journey = Journey(plan, client, target, where, portal=portal, dialect=dialect)
+            journey = Journey(plan, client, target, self._where(client, target), portal=self._portal.owns(target))
+        else:
+            journey = self.question(dialect, plan, place, client)
         plan.keep(place, journey)
         return journey
+
+    def question(
+        self, dialect: Dialect, plan: Plan, place: Place, client: ClientAddress, address: str | None = None
+    ) -> Journey:
+        """Return what another proxy asks about: ``address``, or the one in the plan's fields. Raises TargetRejected."""
+        rest = place[1][len(dialect.path) :]
+        asked = Asked(place[0], rest, plan.host, self._scheme, plan.headers, client, address)
+        target = self._endpoints.target(dialect, asked)
+        return Journey(plan, client, target, self._where(client, target), portal=False, dialect=dialect)
+
+    def _where(self, client: ClientAddress, target: Target) -> str:
+        return self._access_log.where(Where(client.address, target.method, target.authority, target.path))

@@ -14,6 +14,7 @@ from aiohttp import web
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from gateway.errors import TargetRejected
+from gateway.identity.identity import CredentialKind
 from gateway.policy.rules import Rule
 from gateway.proxy.headers import RequestHeaders
 from gateway.proxy.recent import Recent
@@ -46,6 +47,7 @@ class Plan:
         "headers",
         "host",
         "journeys",
+        "keys",
         "lines",
         "ours",
         "upgrade",
@@ -77,8 +79,10 @@ class Plan:
         self.chunked = bool(codings)
         # By method, target and peer.
         self.journeys: dict[tuple[str, str, str | None], Journey] = {}
-        # By the request line's bytes and peer, for the fast lane.
+        # By peer and the request line's bytes, or those of the address asked about: for the fast lane.
         self.fast: dict[tuple[bytes, str | None], Journey] = {}
+        # By kinds and host: the key of the one credential that is presented.
+        self.keys: dict[tuple[frozenset[CredentialKind], str], bytes | None] = {}
         # The fields that carry a token of ours by its looks: never an application's business. None: not looked at yet.
         self.ours: frozenset[str] | None = None
         # By rule and consumed fields: the lines that are forwarded.
@@ -91,6 +95,12 @@ class Plan:
         if len(self.journeys) >= _KEPT_JOURNEYS:
             self.journeys.clear()
         self.journeys[place] = journey
+
+    def keep_key(self, kinds: frozenset[CredentialKind], host: str, key: bytes | None) -> None:
+        """Remember a credential's key. Clients choose the host, so it is bounded."""
+        if len(self.keys) >= _KEPT_JOURNEYS:
+            self.keys.clear()
+        self.keys[kinds, host] = key
 
     def keep_fast(self, line: bytes, peer: str | None, journey: Journey) -> None:
         """Remember a journey by its request line, which has no query."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gateway.config.load import load_settings
 from gateway.errors import ConfigError
+from gateway.proxy.questions import Questions
 from tests.proxy.proxying import Reply, Standing, connected, request, standing
 
 ROUTES = """
@@ -190,6 +192,115 @@ async def test_a_path_without_one_reading_is_never_an_allow(front: Standing, dia
     allowed = {400, 403, 404} if dialect == "envoy" else {403}
     assert reply.status in allowed, reply.head
     assert reply.all("X-Forwarded-User") == []
+
+
+ADDRESSES = (
+    *(path for path in PATHS if path),
+    "/x",
+    "/x?secret=1",
+    "/x?secret=2",
+    "/public/x",
+    "/staff/x",
+    "/shut/x",
+    "/notes/x",
+    "/quiet/x",
+    "/%7Eann/x",
+    "/x;y=1",
+    f"/{'x' * 3000}",
+    f"/{'x' * 9000}",
+    "/x\tX-Forwarded-User: root",
+    '/x" y',
+    "/x|y",
+    "/",
+)
+
+
+@pytest.mark.parametrize("dialect", ["nginx", "forward"])
+@pytest.mark.parametrize("token", ["ann-token", "bob-token", "unknown", ""])
+async def test_another_address_in_the_same_fields_is_judged_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dialect: str, token: str
+) -> None:
+    """What the fast lane has learned from one address answers as the plain path answers each."""
+    config = tmp_path / "gateway.yaml"
+    config.write_text(ROUTES)
+    seen: list[list[tuple[int, list[str], list[str]]]] = []
+    paths: list[str] = []
+    found: list[object] = []
+    find = Questions.find
+
+    def noted(self: Questions, *given: Any) -> Any:
+        found.append(find(self, *given))
+        return found[-1]
+
+    monkeypatch.setattr(Questions, "find", noted)
+    for fast in (True, False):
+        async with standing(load_settings(config, {}).settings, fast=fast) as front, connected(front.port) as client:
+            answers = []
+            for path in (*["/public/learn"] * 3, *ADDRESSES, *ADDRESSES, *reversed(ADDRESSES)):
+                client.send(asking(dialect, path, token=token))
+                reply = await client.reply()
+                answers.append((reply.status, reply.all("X-Forwarded-User"), reply.all("Location")))
+            seen.append(answers)
+            assert sum(front.metrics.requests.values()) == len(answers)
+            paths = [line["path"] for line in front.log]
+    assert seen[0] == seen[1]
+    assert {200} < {status for status, _, _ in seen[0]}
+    assert paths.count("/public/x") == 3
+    assert sum(journey is not None for journey in found) > 10
+
+
+async def test_a_second_address_in_other_letters_is_seen(front: Standing) -> None:
+    learned = asking("nginx", "/public/x")
+    assert (await twice(front, learned)).status == 200
+    for other in ("x-original-url", "X-ORIGINAL-URL", "X-Original-URL"):
+        spoiled = learned.replace(b"\r\n\r\n", f"\r\n{other}: https://app.test/x\r\n\r\n".encode())
+        assert (await twice(front, spoiled)).status == 403
+        before = learned.replace(b"\r\nHost", f"\r\n{other}: https://app.test/x\r\nHost".encode())
+        assert (await twice(front, before)).status == 403
+        # Another address in these very fields, which are known by now.
+        assert (await twice(front, spoiled.replace(b"/public/x", b"/public/y"))).status == 403
+
+
+async def test_a_head_that_is_too_large_is_so_with_another_address(tmp_path: Path) -> None:
+    config = tmp_path / "gateway.yaml"
+    config.write_text(ROUTES.replace("server: {", "server: {limits: {header_bytes: 1KiB}, "))
+    async with standing(load_settings(config, {}).settings) as front:
+        for length, status in ((1, 200), (500, 200), (960, 403)):
+            assert (await front.ask(asking("nginx", f"/public/{'x' * length}"))).status == status
+
+
+async def test_rights_that_have_changed_are_asked_for(front: Standing) -> None:
+    async with connected(front.port) as client:
+        for roles, status in ((("staff",), 200), (("user",), 403), (("staff",), 200)):
+            front.people.known["ann-token"] = ("ann", roles)
+            front.revoke("ann")
+            for dialect in DIALECTS:
+                for path in ("/staff/1", "/staff/2", "/staff/1"):
+                    client.send(asking(dialect, path))
+                    assert (await client.reply()).status == status, (dialect, roles)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_only_trusted_proxies_may_ask(tmp_path: Path, dialect: str) -> None:
+    config = tmp_path / "gateway.yaml"
+    config.write_text(ROUTES.replace("127.0.0.1/32", "192.0.2.0/24"))
+    async with standing(load_settings(config, {}).settings) as front:
+        for path in ("/public/x", "/x"):
+            for fields in ((), ("X-Forwarded-For: 192.0.2.7",)):
+                reply = await twice(front, asking(dialect, path, *fields))
+                assert (reply.status, reply.all("X-Forwarded-User")) == (403, [])
+
+
+async def test_an_address_that_chooses_the_route_is_read_with_its_fields(tmp_path: Path) -> None:
+    config = tmp_path / "gateway.yaml"
+    only = "match: {host: app.test, headers: {X-Original-URL: 'https://app.test/one'}}"
+    config.write_text(
+        f"{ROUTES.partition('routes:')[0]}routes: [{{{only}, access: public, upstream: 'http://127.0.0.1:9'}}]"
+    )
+    async with standing(load_settings(config, {}).settings) as front, connected(front.port) as client:
+        for path, status in (("/one", 200), ("/one", 200), ("/two", 403), ("/one", 200), ("/two", 403)):
+            client.send(asking("nginx", path, token=""))
+            assert (await client.reply()).status == status
 
 
 @pytest.mark.parametrize(

@@ -412,6 +412,7 @@ async def standing(settings: Settings, *, fast: bool = True) -> AsyncIterator[St
         book=Book(metrics, access_log),
         request_ids=request_ids,
         max_header_bytes=limits.header_bytes,
+        match_headers=rules.match_headers,
     )
     front = Front(
         portal=portal,
