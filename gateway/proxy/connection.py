@@ -45,6 +45,8 @@ class UpstreamConnection(IncomingResponse, asyncio.Protocol):
         self.address = address
         self.transport: asyncio.Transport | None = None
         self.reused = False
+        # Set when it leads to where its server is not any more: this exchange is its last.
+        self.retiring = False
         self.last_used = 0.0
         self.idle_seconds = 90.0
         self.response_seconds = 60.0
@@ -166,7 +168,7 @@ class UpstreamConnection(IncomingResponse, asyncio.Protocol):
     @property
     def reusable(self) -> bool:
         """Whether the exchange on it has ended cleanly."""
-        return self.complete and self.keep_alive and not self._reading_paused and self.usable
+        return self.complete and self.keep_alive and not self.retiring and not self._reading_paused and self.usable
 
     @property
     def at_fault(self) -> bool:

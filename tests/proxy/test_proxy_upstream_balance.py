@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.proxy.upstream.balance import CHOOSERS, by_address, client_seed, in_turn, least_requests, seed_of
+from gateway.proxy.upstream.balance import CHOOSERS, among, by_address, client_seed, in_turn, least_requests, seed_of
 
 
 @dataclass
@@ -75,6 +75,13 @@ def test_a_client_moves_only_when_its_server_leaves(client: str, count: int, dat
     rest = [each for each in candidates if each is not gone]
     moved = rest[by_address(rest, [1.0] * len(rest), 7, client)]
     assert moved is home or gone is home
+
+
+@given(ADDRESSES, st.integers(1, 8))
+def test_a_remembered_home_is_the_home(client: str, count: int) -> None:
+    candidates, weights = servers(count), [1.0] * count
+    homes = among("hash_ip", candidates, weights)
+    assert {homes(turn, client) for turn in (0, 5, 9)} == {by_address(candidates, weights, 0, client)}
 
 
 @given(ADDRESSES, st.integers(2, 8), st.data())

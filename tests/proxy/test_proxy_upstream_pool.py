@@ -226,6 +226,46 @@ async def test_a_kept_connection_that_the_server_closed_is_no_failure(build: Bui
     assert rig.pool.servers[0].failures == 0
 
 
+@pytest.mark.parametrize("begun", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"], ids=["head", "rest"])
+async def test_an_answer_that_does_not_come_in_time_is_a_failure(build: Build, begun: bytes) -> None:
+    rig = build(count=1)
+    server = rig.servers[0]
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await server.receive(reader)
+        writer.write(begun)
+        await reader.read()
+
+    server.serve = serve
+    connection = await rig.connection()
+    answered = connection.start(b"GET / HTTP/1.1\r\n\r\n", Times(5, 5, 5), head_request=False, upgrade=False)
+    if begun:
+        await answered
+    rig.pool.watch(connection.deadline - 1)
+    assert connection.usable
+    rig.pool.watch(connection.deadline + 1)
+    await answered
+    rig.pool.release(connection)
+    assert (rig.pool.servers[0].failures, rig.pool.servers[0].in_flight) == (1, 0)
+
+
+@pytest.mark.parametrize("busy", [True, False], ids=["busy", "resting"])
+async def test_a_connection_to_where_its_server_is_not_any_more_is_not_used_again(build: Build, busy: bool) -> None:
+    rig = build(count=1)
+    await rig.ask()
+    connection = await rig.connection()
+    if not busy:
+        await rig.exchange(connection)
+        rig.pool.release(connection)
+    connection.address = "192.0.2.9"
+    rig.pool.watch(asyncio.get_running_loop().time())
+    if busy:
+        assert await rig.exchange(connection) == 200, "what is under way is not broken off"
+        rig.pool.release(connection)
+    assert not connection.usable
+    assert not rig.pool.servers[0].idle
+
+
 async def test_a_client_that_goes_away_is_no_failure(build: Build) -> None:
     rig = build(count=1)
     rig.servers[0].serve = _silent

@@ -62,13 +62,12 @@ def by_address(servers: Sequence[Candidate], weights: Sequence[float], _turn: in
     When a server leaves, only its clients move; while it starts slowly, it gets them back by and by.
     """
     key = client_seed(client)
-    best, highest = 0, -math.inf
-    for at, server in enumerate(servers):
-        # Each server draws a number for the client, from which its weight takes something off: the highest wins.
-        score = weights[at] / -math.log((_mixed(key ^ server.seed) + 1) / (_WORD + 2))
-        if score > highest:
-            best, highest = at, score
-    return best
+    # Each server draws a number for the client, from which its weight takes something off: the highest wins.
+    draws = [_mixed(key ^ server.seed) for server in servers]
+    if min(weights) >= 1:
+        return draws.index(max(draws))
+    scores = [weight / -math.log((draw + 1) / (_WORD + 2)) for weight, draw in zip(weights, draws, strict=True)]
+    return scores.index(max(scores))
 
 
 CHOOSERS: Final[Mapping[str, Choose]] = {
@@ -76,6 +75,15 @@ CHOOSERS: Final[Mapping[str, Choose]] = {
     "least_requests": least_requests,
     "hash_ip": by_address,
 }
+
+
+def among(balance: str, servers: Sequence[Candidate], weights: Sequence[float]) -> Callable[[int, str], int]:
+    """Return what chooses among servers that stay the same for a while; a client's home is worked out once."""
+    choose = CHOOSERS[balance]
+    if choose is by_address:
+        home = lru_cache(_CLIENTS_KEPT)(lambda client: by_address(servers, weights, 0, client))
+        return lambda _turn, client: home(client)
+    return lambda turn, client: choose(servers, weights, turn, client)
 
 
 def seed_of(text: str) -> int:

@@ -10,7 +10,7 @@ from typing import Final
 from gateway.config.upstream import Upstream
 from gateway.errors import UpstreamBusy, UpstreamDown, UpstreamError
 from gateway.proxy.connection import UpstreamConnection, timed_out
-from gateway.proxy.upstream.balance import CHOOSERS
+from gateway.proxy.upstream.balance import CHOOSERS, among
 from gateway.proxy.upstream.line import Line
 from gateway.proxy.upstream.server import Server
 
@@ -36,7 +36,7 @@ class UpstreamPool:
         self.active: dict[UpstreamConnection, Server] = {}
         self._in_tunnels: dict[UpstreamConnection, Server] = {}
         self._clock = clock
-        self._choose = CHOOSERS[settings.balance]
+        self._balance = settings.balance
         self._most = settings.limits.connections
         self._line = Line(settings.limits, self._reserve, self._free)
         self._waiting = self._line.places
@@ -46,6 +46,7 @@ class UpstreamPool:
         # Who is chosen among, and with which weights, until a time comes or something happens.
         self._usable: Sequence[Server] = ()
         self._weights: Sequence[float] = ()
+        self._next = among(settings.balance, (), ())
         self._reweigh_at = -math.inf
 
     @property
@@ -62,7 +63,7 @@ class UpstreamPool:
         usable = self._usable
         if not usable:
             return None
-        turn = self._choose(usable, self._weights, self._turn, client) if len(usable) > 1 else 0
+        turn = self._next(self._turn, client) if len(usable) > 1 else 0
         server = usable[turn % len(usable)]
         if server.in_flight >= self._most:
             return None
@@ -132,6 +133,8 @@ class UpstreamPool:
         """Fail what is past its deadline and close what has rested too long; ``now`` is by the loop's clock."""
         for connection in [each for each in self.active if each.deadline < now]:
             connection.fail(timed_out(connection))
+        for connection, server in self.active.items():
+            connection.retiring = not server.connector.leads_to(connection.address)
         for server in self.servers:
             server.connector.refresh(now)
             server.close_idle(now - _KEPT_IDLE_SECONDS)
@@ -174,6 +177,7 @@ class UpstreamPool:
         usable = [server for server in working if not server.condition.ejected(now)] or working
         self._usable = usable
         self._weights = [server.condition.weight(now) for server in usable]
+        self._next = among(self._balance, usable, self._weights)
         returns = [server.condition.ejected_until for server in working if server.condition.ejected(now)]
         if any(weight < 1 for weight in self._weights):
             returns.append(now + _REWEIGH_SECONDS)
@@ -202,7 +206,7 @@ class UpstreamPool:
         if not roomy:
             return None
         servers = [self._usable[at] for at in roomy]
-        turn = self._choose(servers, [self._weights[at] for at in roomy], self._turn, client)
+        turn = CHOOSERS[self._balance](servers, [self._weights[at] for at in roomy], self._turn, client)
         self._turn = turn + 1
         server = servers[turn % len(servers)]
         server.in_flight += 1
