@@ -24,7 +24,7 @@ from gateway.proxy.allowance import Allowance
 from gateway.proxy.headers import ResponseHeaders
 from gateway.proxy.journey import Grant, Journey
 from gateway.proxy.plan import Plan
-from gateway.proxy.request_head import RequestHeads
+from gateway.proxy.request_head import RequestHeads, request_line
 from gateway.proxy.route_reply import RouteReply
 from gateway.proxy.times import Times
 from gateway.proxy.upstream.pool import UpstreamPool
@@ -150,11 +150,19 @@ class Admission:
         grant = journey.grant
         if grant is not None and grant.holds_for(verified):
             return grant
+        rule, target = journey.rule, journey.target
+        plan = journey.plan
+        place = (rule.index if rule else -1, target.scheme, target.host, target.port, journey.client.chain)
+        alike = plan.grants.get(place)
+        if alike is not None and alike.holds_for(verified):
+            grant = journey.grant = alike.towards(request_line(alike.rule, target))
+            return grant
         decision = self.judge(journey, verified)
-        rule = journey.rule
         if rule is None or decision.outcome is not _ALLOW or rule.answer is not None:
             return decision
         grant = journey.grant = self._new_grant(journey, rule, decision, verified)
+        if not plan.upgrade:  # which not every method may
+            plan.keep_grant(place, grant)
         return grant
 
     def _new_grant(self, journey: Journey, rule: Rule, decision: Decision, verified: Verified | None) -> Grant:

@@ -99,6 +99,24 @@ class Grant:
     reply: RouteReply
     allowance: Allowance | None
 
+    def towards(self, line: bytes) -> Grant:
+        """Return the same for another method and target of the same origin."""
+        head = self.head
+        return Grant(
+            self.verified,
+            self.decision,
+            self.rule,
+            RequestHead(line, head.host, head.fields, head.last_fields, head.until),
+            self.pool,
+            self.times,
+            self.durations,
+            self.who,
+            self.counted,
+            self.upgrade,
+            self.reply,
+            self.allowance,
+        )
+
     def holds_for(self, verified: Verified | None) -> bool:
         """Tell whether this was granted to that very verification, and is still fit to be sent."""
         if self.verified is not verified:

@@ -7,7 +7,7 @@ each request.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
@@ -21,7 +21,7 @@ from gateway.proxy.recent import Recent
 from gateway.refusal import BAD_EXPECTATION, HEADER_TOO_LARGE, MALFORMED, Refused
 
 if TYPE_CHECKING:
-    from gateway.proxy.journey import Journey
+    from gateway.proxy.journey import Grant, Journey
 
 RawHeader = tuple[bytes, bytes]
 
@@ -44,6 +44,7 @@ class Plan:
         "expects_continue",
         "fast",
         "framing",
+        "grants",
         "headers",
         "host",
         "journeys",
@@ -81,6 +82,8 @@ class Plan:
         self.journeys: dict[tuple[str, str, str | None], Journey] = {}
         # By peer and the request line's bytes, or those of the address asked about: for the fast lane.
         self.fast: dict[tuple[bytes, str | None], Journey] = {}
+        # By rule, origin and client: what was granted last, which only the request line makes another.
+        self.grants: dict[Hashable, Grant] = {}
         # By kinds and host: the key of the one credential that is presented.
         self.keys: dict[tuple[frozenset[CredentialKind], str], bytes | None] = {}
         # The fields that carry a token of ours by its looks: never an application's business. None: not looked at yet.
@@ -109,6 +112,12 @@ class Plan:
         if len(self.fast) >= _KEPT_JOURNEYS:
             self.fast.clear()
         self.fast[line, peer] = journey
+
+    def keep_grant(self, place: Hashable, grant: Grant) -> None:
+        """Remember what was granted at a place."""
+        if len(self.grants) >= _KEPT_JOURNEYS:
+            self.grants.clear()
+        self.grants[place] = grant
 
     def forwarded(self, fields: RequestHeaders, rule: Rule, consumed: frozenset[str]) -> bytes:
         """Return the lines that pass ``rule`` without what was consumed."""

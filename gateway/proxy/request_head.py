@@ -55,6 +55,12 @@ class RequestHead(NamedTuple):
         return self._replace(target=self.target + query)
 
 
+def request_line(rule: Rule, target: Target) -> bytes:
+    """Return method and target as the upstream gets them. Raises TargetRejected where a rewrite makes no path."""
+    path = target.raw if rule.rewrite is None else upstream_target(target, rule.rewrite)
+    return b"%b %b" % (target.method.encode(), path.encode())
+
+
 class RequestHeads:
     """Builds heads: the client's fields as far as they pass, then ours, which nothing before them can remove."""
 
@@ -82,8 +88,6 @@ class RequestHeads:
             if plan.ours is None:
                 plan.ours = is_ours(headers, self._issuer)
             consumed |= plan.ours
-        path = target.raw if rule.rewrite is None else upstream_target(target, rule.rewrite)
-        line = b"%b %b" % (target.method.encode(), path.encode())
         until, identity = self.identity_block(rule, verified)
         fields = b"\r\n%b%b%bX-Request-Id: " % (
             plan.lines.get((rule.index, consumed)) or plan.forwarded(self._fields, rule, consumed),
@@ -93,7 +97,7 @@ class RequestHeads:
         )
         host = target.authority.encode() if rule.preserve_host else None
         switch = b"Connection: Upgrade\r\nUpgrade: websocket\r\n" if upgrade else b""
-        return RequestHead(line, host, fields, b"\r\n%b%b\r\n" % (plan.framing, switch), until)
+        return RequestHead(request_line(rule, target), host, fields, b"\r\n%b%b\r\n" % (plan.framing, switch), until)
 
     def identity_block(self, rule: Rule, verified: Verified | None) -> tuple[float, bytes]:
         """Return the lines that say who asks, and the end of what is signed in them, in monotonic seconds."""
