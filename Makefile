@@ -8,6 +8,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PORT   ?=
 TESTS  ?=
 BENCH  ?=
+FUZZ_SECONDS ?= 600
 
 # Debian keeps nginx and haproxy where an ordinary user's PATH does not look.
 export PATH := $(PATH):/usr/sbin:/sbin
@@ -35,6 +36,10 @@ lint: $(VENV)/.dev  ## Check style and formatting.
 .PHONY: types
 types: $(VENV)/.dev  ## Check types.
 	$(BIN)/mypy
+
+.PHONY: fuzz
+fuzz: $(VENV)/.dev  ## Look for bytes that are read wrongly, for FUZZ_SECONDS (ten minutes).
+	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python -m pytest --timeout 0 tests/fuzz
 
 .PHONY: bench
 bench: $(VENV)/.dev  ## Measure CPU per request beside other proxies (about six minutes).

@@ -61,6 +61,8 @@ class Plan:
         hosts = headers.getall("Host", ())
         if len(hosts) > 1:
             raise TargetRejected("duplicate_host")
+        if len(headers.getall("Authorization", ())) > 1:  # on public routes, too: an upstream may take either
+            raise TargetRejected("duplicate_authorization")
         self.host = hosts[0] if hosts else None
         self.upgrade = "Upgrade" in headers
         length = headers.get("Content-Length")

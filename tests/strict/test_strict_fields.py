@@ -191,6 +191,11 @@ async def test_nothing_forged_passes_where_nobody_is_asked_who_they_are(played: 
         await played(passed(raw(f"{method} /x HTTP/1.1", HOST, *fields), f"{method} /x", x_forwarded_user=[]), PUBLIC)
 
 
+async def test_two_authorizations_are_refused_where_nobody_looks_at_them(played: Played) -> None:
+    fields = ("Authorization: Basic eDp5", "authorization: Bearer forged")
+    await played(refused(raw(LINE, HOST, *fields)), PUBLIC)
+
+
 OURS = "gwt_" + "a" * 59
 BEARERS = {
     "space": "Bearer {}",
