@@ -4,11 +4,13 @@ PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
-# Passed on: `make demo PORT=9000`, `make test TESTS='tests/policy -k host'`, `make bench BENCH='--seconds 2'`.
+# Passed on: `make demo PORT=9000`, `make test TESTS='tests/policy -k host'`, `make bench BENCH='--seconds 2'`,
+# `make soak SOAK='--minutes 1'`.
 PORT   ?=
 TESTS  ?=
 BENCH  ?=
 FUZZ_SECONDS ?= 600
+SOAK   ?=
 
 # Debian keeps nginx and haproxy where an ordinary user's PATH does not look.
 export PATH := $(PATH):/usr/sbin:/sbin
@@ -44,6 +46,10 @@ fuzz: $(VENV)/.dev  ## Look for bytes that are read wrongly, for FUZZ_SECONDS (t
 .PHONY: bench
 bench: $(VENV)/.dev  ## Measure CPU per request beside other proxies (about six minutes).
 	@exec $(BIN)/python -m tests.bench $(BENCH)
+
+.PHONY: soak
+soak: $(VENV)/.dev  ## Ten minutes of mixed traffic and trouble, then look for leaks and wrong answers.
+	@exec $(BIN)/python -m tests.soak $(SOAK)
 
 .PHONY: clean
 clean:  ## Remove what was built and installed here; the demo's data in var/ stays.

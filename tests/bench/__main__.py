@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.bench.machine import Cores, missing_programs, settle
+from tests.bench.machine import Cores, missing_programs, settle, stop_on_terminate
 from tests.bench.report import document, markdown, text
 from tests.bench.rounds import Bench
 from tests.bench.shapes import SHAPES
@@ -45,6 +45,7 @@ def options_of(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main() -> int:
     options = options_of()
+    stop_on_terminate()
     if missing := missing_programs(NEEDED):
         print(f"needed and not installed: {', '.join(missing)}", file=sys.stderr)
         return 2

@@ -63,6 +63,15 @@ def process(
             _stop(started)
 
 
+def stop_on_terminate() -> None:
+    """Have SIGTERM end this program as an exception does, so that what it started ends with it."""
+
+    def end(_number: int, _frame: object) -> None:
+        raise SystemExit(128 + signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, end)
+
+
 def _stop(started: subprocess.Popen[bytes]) -> None:
     if started.poll() is not None:
         return
