@@ -110,6 +110,7 @@ async def _clients(gateway: Gateway, drain_seconds: float) -> AsyncIterator[None
     tls = None if certificates is None else lambda: certificates.context
     hall = Hall(server, gateway.trusted_proxies, serving.greet, tls)
     patrol = Patrol(server.limits, lambda: serving.open)
+    serving.crowded = lambda: patrol.crowded
     count_clients(gateway.metrics, hall, patrol)
     hall.open()
     patrol.start()

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable
 from typing import Final
 
-# Taken in at one go, so that a flood of connections does not keep those that are open waiting.
+# Taken in at one go, before those that are open have their turn.
 _AT_ONCE: Final = 64
 _PAUSE_SECONDS: Final = 0.5
 _log = logging.getLogger(__name__)

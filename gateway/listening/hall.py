@@ -34,6 +34,8 @@ _REFUSAL: Final = problem_bytes(
 # Refused connections stay half open for a moment, so that the answer is not lost to what the client was sending.
 _PARTING_SECONDS: Final = 1.0
 _MOST_PARTING: Final = 256
+# Each brings a request soon, which is work; those that are open have their turn in between.
+_WELCOMED_AT_ONCE: Final = 8
 _COMPLAINT_SECONDS: Final = 10.0
 _log = logging.getLogger(__name__)
 
@@ -68,6 +70,8 @@ class Hall:
         self._handshake_seconds = server.limits.header_timeout.total_seconds()
         self._doors: list[Door] = []
         self._welcomes: set[asyncio.Task[None]] = set()
+        self._waiting: dict[str | None, deque[tuple[socket.socket, Seat]]] = {}
+        self._ushering: asyncio.Handle | None = None
         self._parting: deque[tuple[float, socket.socket]] = deque()
         self._parted: asyncio.TimerHandle | None = None
         self._complained = -_COMPLAINT_SECONDS
@@ -93,6 +97,12 @@ class Hall:
         for door in self._doors:
             door.close()
         self._doors.clear()
+        if self._ushering is not None:
+            self._ushering.cancel()
+        for accepted, seat in (each for queue in self._waiting.values() for each in queue):
+            seat.leave()
+            accepted.close()
+        self._waiting.clear()
         for welcome in self._welcomes:
             welcome.cancel()
         await asyncio.gather(*self._welcomes, return_exceptions=True)
@@ -110,9 +120,24 @@ class Hall:
         if seat is None:
             self._refuse(accepted, peer)
             return
-        welcome = asyncio.create_task(self._welcome(accepted, seat, peer))
-        self._welcomes.add(welcome)
-        welcome.add_done_callback(self._welcomes.discard)
+        self._waiting.setdefault(peer, deque()).append((accepted, seat))
+        if self._ushering is None:
+            self._ushering = asyncio.get_running_loop().call_soon(self._usher)
+
+    def _usher(self) -> None:
+        """Welcome a few, of each address in turn: a flood from one must not keep the others waiting."""
+        self._ushering = None
+        for _ in range(min(_WELCOMED_AT_ONCE, sum(map(len, self._waiting.values())))):
+            peer = next(iter(self._waiting))
+            queue = self._waiting.pop(peer)
+            accepted, seat = queue.popleft()
+            if queue:
+                self._waiting[peer] = queue
+            welcome = asyncio.create_task(self._welcome(accepted, seat, peer))
+            self._welcomes.add(welcome)
+            welcome.add_done_callback(self._welcomes.discard)
+        if self._waiting:
+            self._ushering = asyncio.get_running_loop().call_soon(self._usher)
 
     def _holder(self, peer: str | None) -> str | None:
         """Return whose share a connection counts to: nobody's when a proxy brings those of many."""

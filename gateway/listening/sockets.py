@@ -11,6 +11,9 @@ from typing import Final
 from gateway.errors import StartupError
 
 _BACKLOG: Final = 1024
+# What the kernel takes of an answer that it cannot send yet; what is on its way to the client is not limited by it.
+# Without this a reader who takes nothing is given megabytes, all at once, while others wait.
+_UNSENT_BYTES: Final = 128 * 1024
 
 
 def listen(address: str, key: str) -> list[socket.socket]:
@@ -34,6 +37,9 @@ def _tcp(address: str) -> list[socket.socket]:
             if opened and not _bindable(family):
                 continue
             opened.append(socket.create_server((str(place[0]), int(place[1])), family=family, backlog=_BACKLOG))
+            opened[-1].setsockopt(
+                socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES
+            )  # accepted ones inherit it
     except OSError:
         for each in opened:
             each.close()

@@ -23,7 +23,7 @@ from gateway.proxy.times import Times
 from gateway.proxy.whole_response import read_whole
 
 # Above this, reading from the upstream stops until the client has taken some.
-_BUFFER_BYTES: Final = 256 * 1024
+_BUFFER_BYTES: Final = 64 * 1024
 # The reason of what we ended ourselves.
 CLOSED: Final = "closed"
 
@@ -117,14 +117,14 @@ class UpstreamConnection(IncomingResponse, asyncio.Protocol):
             if self.complete:
                 return b""
             self.check()
+            # Not before more is wanted: a client that takes nothing would be bought another buffer of it.
+            if self._reading_paused and self.transport is not None:
+                self._reading_paused = False
+                self.deadline = self._loop.time() + self.idle_seconds
+                self.transport.resume_reading()
             self._read_waiter = self._loop.create_future()
             await self._read_waiter
-        chunk = self.take()
-        if self._reading_paused and self.transport is not None:
-            self._reading_paused = False
-            self.deadline = self._loop.time() + self.idle_seconds
-            self.transport.resume_reading()
-        return chunk
+        return self.take()
 
     async def write(self, data: bytes) -> None:
         """Send more of the request's body, at the pace that the upstream takes it. Raises UpstreamError."""

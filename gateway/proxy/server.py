@@ -28,6 +28,7 @@ from gateway.refusal import BODY_TOO_SLOW, HEADER_TOO_LARGE, HEADER_TOO_SLOW, IN
 
 _MAX_FIELDS: Final = 128
 _LINGERING_SECONDS: Final = 5.0
+_CRUMB_BYTES: Final = 256
 # The patrol ends what is idle; aiohttp's own timer, one for each connection, shall never have to.
 _NEVER_SECONDS: Final = 10.0 * 365 * 86_400
 _log = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ class ClientConnection(RequestHandler):
         "_head_bytes",
         "_lane",
         "_parsed",
+        "_put_off_reading",
         "_received",
         "_taken",
         "_trip",
@@ -61,6 +63,7 @@ class ClientConnection(RequestHandler):
         self._cache["peername"] = (arrival.peer, 0) if arrival.peer is not None else None  # whom `peername` names
         self._wire: asyncio.Transport | None = None  # aiohttp forgets its own before it is closed
         self._certificate: ClientCertificate | None = None
+        self._put_off_reading = False
         self._received = 0
         self._head_bytes = 0  # of a head that has not arrived whole
         self._taken = 0
@@ -127,6 +130,22 @@ class ClientConnection(RequestHandler):
             self.transport.write(problem_bytes(problem, self._manager.malformed(request, problem)))
         self.force_close()
 
+    def _put_off(self) -> None:
+        """Where many bodies arrive in crumbs, take no more of this one before the patrol's next round."""
+        manager, request = self._manager, self._current_request
+        crowded = isinstance(manager, GatewayServer) and manager.crowded()
+        if crowded and self.transport is not None and request is not None and not request.content.is_eof():
+            self._put_off_reading = True
+            self.transport.pause_reading()
+
+    def read_on(self) -> bool:
+        if not self._put_off_reading:
+            return False
+        self._put_off_reading = False
+        if self.transport is not None and not self._reading_paused and not self._buffer_paused:
+            self.transport.resume_reading()
+        return True
+
     def resume_writing(self) -> None:
         self._taken += 1
         super().resume_writing()
@@ -159,7 +178,10 @@ class ClientConnection(RequestHandler):
     def _read(self, data: bytes) -> RawRequestMessage | None:
         """Have aiohttp read what has arrived; return what it reads when that is one request and nothing else."""
         if not self._is_idle():
-            return self._parse(data)
+            message = self._parse(data)
+            if len(data) < _CRUMB_BYTES:
+                self._put_off()
+            return message
         message = self._parse(data)
         self._head_bytes = 0 if self._messages else self._head_bytes + len(data)
         if self._head_bytes > self.max_field_size:
@@ -285,6 +307,7 @@ class GatewayServer(web.Server):
         self._lane = lane
         self.malformed = malformed
         self.open: set[ClientConnection] = set()
+        self.crowded: Callable[[], bool] = bool  # no, unless a patrol says otherwise
         self._limits = limits
 
     def greet(self, arrival: Arrival) -> ClientConnection:

@@ -63,7 +63,8 @@ async def test_a_client_that_takes_its_time_is_cut_off(
 ) -> None:
     front = await stand(**QUICK)
     reply = await cut_off(front, start, piece)
-    assert answer in reply[:20], reply
+    # What was still being sent may have made a reset of the end, and that takes the answer away.
+    assert answer in reply[:20] or reply == b"", reply
     assert front.patrol.ended[verdict] == 1
     if answer:
         assert front.log[-1]["status"] == 408

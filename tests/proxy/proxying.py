@@ -444,6 +444,7 @@ async def standing(settings: Settings, *, fast: bool = True) -> AsyncIterator[St
         listening, trusted_proxies, server.greet, None if certificates is None else lambda: certificates.context
     )
     patrol = Patrol(limits, lambda: server.open)
+    server.crowded = lambda: patrol.crowded
     upstreams.start()
     hall.open()
     patrol.start()
