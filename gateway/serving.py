@@ -19,7 +19,7 @@ from gateway.listening.figures import count_certificates, count_clients
 from gateway.listening.hall import Hall
 from gateway.listening.patrol import Patrol
 from gateway.listening.renewal import Certificates
-from gateway.listening.sockets import listen
+from gateway.listening.sockets import allow_files, listen
 from gateway.observability import logs
 from gateway.proxy.server import require_c_extensions
 from gateway.storage.connect import open_database
@@ -58,6 +58,7 @@ async def serving(settings: Settings) -> AsyncIterator[Gateway]:
     """Open the database, migrate it, and serve while the block runs."""
     require_c_extensions()
     logs.configure(settings.logging.format, settings.logging.level)
+    allow_files(settings.server.limits.connections)
     master_key = MasterKey(secret_key(settings))
     async with AsyncExitStack() as stack:
         opened = await stack.enter_async_context(open_database(settings, migrate=True))

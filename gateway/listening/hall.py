@@ -35,7 +35,7 @@ _REFUSAL: Final = problem_bytes(
 _PARTING_SECONDS: Final = 1.0
 _MOST_PARTING: Final = 256
 # Each brings a request soon, which is work; those that are open have their turn in between.
-_WELCOMED_AT_ONCE: Final = 8
+_WELCOMED_AT_ONCE: Final = 2
 _COMPLAINT_SECONDS: Final = 10.0
 _log = logging.getLogger(__name__)
 

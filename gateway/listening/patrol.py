@@ -17,7 +17,7 @@ _ROUND_SECONDS: Final = 0.25
 _SHARE: Final = 0.02
 # and let others run after so many looks, or so many of which something came: each is work for others as well.
 _AT_ONCE: Final = 200
-_ACTS_AT_ONCE: Final = 8
+_ACTS_AT_ONCE: Final = 2
 # Where more bodies than this are under way, those that arrive in crumbs are read on the round only: a thousand of them
 # at the same moment would keep everybody waiting.
 _MANY_BODIES: Final = 100

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
+import resource
 import socket
 from pathlib import Path
 from typing import Final
@@ -11,6 +13,8 @@ from typing import Final
 from gateway.errors import StartupError
 
 _BACKLOG: Final = 1024
+_OTHER_FILES: Final = 200
+_log = logging.getLogger(__name__)
 # What the kernel takes of an answer that it cannot send yet; what is on its way to the client is not limited by it.
 # Without this a reader who takes nothing is given megabytes, all at once, while others wait.
 _UNSENT_BYTES: Final = 128 * 1024
@@ -25,6 +29,18 @@ def listen(address: str, key: str) -> list[socket.socket]:
             "is in use by another program" if error.errno == errno.EADDRINUSE else f"cannot be bound: {_why(error)}"
         )
         raise StartupError(f"{address} {reason}; choose another address with {key}") from error
+
+
+def allow_files(connections: int) -> None:
+    """Raise the limit of open files to what the system allows, and say where that is not enough."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    wanted = 2 * connections + _OTHER_FILES
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        _log.warning(
+            "fewer files may be open than server.limits.connections takes", extra={"may": hard, "wanted": wanted}
+        )
 
 
 def _tcp(address: str) -> list[socket.socket]:

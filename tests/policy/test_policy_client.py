@@ -28,6 +28,18 @@ def test_without_trusted_proxies_nobody_is_believed() -> None:
     assert TrustedProxies().client_of("127.0.0.1", FORGED).address == "127.0.0.1"
 
 
+@pytest.mark.parametrize("peer", ["", None])
+def test_a_unix_socket_s_peer_is_believed_where_that_is_configured(peer: str | None) -> None:
+    proxies = TrustedProxies(["unix"])
+    named = proxies.client_of(
+        peer, headers(("X-Forwarded-For", "203.0.113.9, 192.0.2.1"), ("X-Forwarded-Proto", "https"))
+    )
+    assert (named.address, named.chain, named.scheme, named.trusted) == ("192.0.2.1", ("192.0.2.1",), "https", True)
+    silent = proxies.client_of(peer, headers())
+    assert (silent.address, silent.ip, silent.chain, silent.trusted) == ("", None, (), True)
+    assert not proxies.trusts("127.0.0.1")
+
+
 def test_unix_socket_has_no_address_and_is_not_believed() -> None:
     for peer in (None, ""):
         client = PROXIES.client_of(peer, FORGED)
