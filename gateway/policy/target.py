@@ -110,7 +110,9 @@ def parse_url(method: str, url: str) -> Target:
     match = _ABSOLUTE.match(url)
     if match is None:
         raise TargetRejected("not_absolute")
-    return parse_target(method, url, match[2], match[1].lower())
+    # Its path alone is read sooner; what else may follow the host is looked at there.
+    rest = match[3] if match[3].startswith("/") else url
+    return parse_target(method, rest, match[2], match[1].lower())
 
 
 def _read(method: str, raw_target: str, host_header: str | None, scheme: str) -> Target:

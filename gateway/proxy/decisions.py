@@ -80,21 +80,26 @@ class Decisions:
 
     def consent(self, journey: Journey, verified: Verified | None) -> Consent | Decision:
         """Return the answer for an allowed request, else the decision against it."""
-        consent = journey.consent
-        if consent is not None and consent.holds_for(verified):
-            return consent
-        decision = self._admission.judge(journey, verified)
-        rule = journey.rule
-        if rule is None or not decision.allowed:
-            return decision
-        if (reason := _barred_socket(journey, rule, verified)) is not None:
-            return Decision(Outcome.FORBID, rule, reason)
+        rule, plan = journey.rule, journey.plan
+        if rule is None:
+            return self._admission.judge(journey, verified)
+        # The same whatever the address is: it is a function of the route, the fields, the client and who was verified.
+        key = (rule.index, journey.client.address)
+        consent = plan.consents.get(key)
+        if consent is None or not consent.holds_for(verified):
+            decision = self._admission.judge(journey, verified)
+            if not decision.allowed:
+                return decision
+            consent = self._new_consent(rule, decision, verified)
+            plan.keep_consent(key, consent)
+        reason = _barred_socket(journey, rule, verified)
+        return consent if reason is None else Decision(Outcome.FORBID, rule, reason)
+
+    def _new_consent(self, rule: Rule, decision: Decision, verified: Verified | None) -> Consent:
         until, fields = self._heads.identity_block(rule, verified)
         user = verified.identity.username if verified is not None else ""
         who = self._access_log.who(Who(rule.name, user, decision.reason))
-        counted = (rule.name, "allow", decision.reason)
-        journey.consent = consent = Consent(verified, decision, _ALLOWED + fields, until, who, counted)
-        return consent
+        return Consent(verified, decision, _ALLOWED + fields, until, who, (rule.name, "allow", decision.reason))
 
 
 def _barred_socket(journey: Journey, rule: Rule, verified: Verified | None) -> str | None:

@@ -25,7 +25,6 @@ from gateway.proxy.times import Times
 from gateway.proxy.upstream.pool import UpstreamPool
 
 if TYPE_CHECKING:
-    from gateway.proxy.decisions import Consent
     from gateway.proxy.route_reply import RouteReply
 
 
@@ -38,7 +37,6 @@ class Journey:
     __slots__ = (
         "asks",
         "client",
-        "consent",
         "dialect",
         "grant",
         "key",
@@ -74,7 +72,6 @@ class Journey:
         self.asks = False
         self.key: bytes | None = None
         self.grant: Grant | None = None
-        self.consent: Consent | None = None
 
 
 @dataclass(slots=True)

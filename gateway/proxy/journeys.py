@@ -34,7 +34,11 @@ class Journeys:
 
     def client_of(self, plan: Plan, peer: str | None) -> ClientAddress:
         """Tell who the client is. Raises what ``TrustedProxies.client_of`` raises."""
-        return self._trusted_proxies.client_of(peer, plan.headers)
+        client = plan.clients.get(peer)
+        if client is None:
+            client = self._trusted_proxies.client_of(peer, plan.headers)
+            plan.keep_client(peer, client)
+        return client
 
     def new(self, plan: Plan, place: Place, client: ClientAddress) -> Journey:
         """Return the journey, remembered where it may come again. Raises TargetRejected."""

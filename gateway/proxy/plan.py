@@ -15,12 +15,14 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from gateway.errors import TargetRejected
 from gateway.identity.identity import CredentialKind
+from gateway.policy.client import ClientAddress
 from gateway.policy.rules import Rule
 from gateway.proxy.headers import RequestHeaders
 from gateway.proxy.recent import Recent
 from gateway.refusal import BAD_EXPECTATION, HEADER_TOO_LARGE, MALFORMED, Refused
 
 if TYPE_CHECKING:
+    from gateway.proxy.decisions import Consent
     from gateway.proxy.journey import Grant, Journey
 
 RawHeader = tuple[bytes, bytes]
@@ -40,6 +42,8 @@ class Plan:
     __slots__ = (
         "_raw_headers",
         "chunked",
+        "clients",
+        "consents",
         "content_length",
         "expects_continue",
         "fast",
@@ -86,6 +90,10 @@ class Plan:
         self.fast: dict[tuple[bytes, str | None], Journey] = {}
         # By rule, origin and client: what was granted last, which only the request line makes another.
         self.grants: dict[Hashable, Grant] = {}
+        # By peer: whom the fields come from.
+        self.clients: dict[str | None, ClientAddress] = {}
+        # By rule and client: that another proxy may let them pass.
+        self.consents: dict[tuple[int, str], Consent] = {}
         # By kinds and host: the key of the one credential that is presented.
         self.keys: dict[tuple[frozenset[CredentialKind], str], bytes | None] = {}
         # The fields that carry a token of ours by its looks: never an application's business. None: not looked at yet.
@@ -100,6 +108,18 @@ class Plan:
         if len(self.journeys) >= _KEPT_JOURNEYS:
             self.journeys.clear()
         self.journeys[place] = journey
+
+    def keep_consent(self, key: tuple[int, str], consent: Consent) -> None:
+        """Remember the answer to another proxy for a rule and a client's address."""
+        if len(self.consents) >= _KEPT_JOURNEYS:
+            self.consents.clear()
+        self.consents[key] = consent
+
+    def keep_client(self, peer: str | None, client: ClientAddress) -> None:
+        """Remember whom the fields come from, when this peer sends them."""
+        if len(self.clients) >= _KEPT_JOURNEYS:
+            self.clients.clear()
+        self.clients[peer] = client
 
     def keep_key(self, kinds: frozenset[CredentialKind], host: str, key: bytes | None) -> None:
         """Remember a credential's key. Clients choose the host, so it is bounded."""
