@@ -120,7 +120,7 @@ async def running(
 
 async def answering(client: aiohttp.ClientSession, port: int) -> None:
     """Wait until the gateway answers through the proxy: some listen before they know what for."""
-    for _ in range(200):
+    for _ in range(600):  # a busy machine starts them slowly
         try:
             async with client.get(f"https://{PORTAL}:{port}/.gateway/healthz") as reply:
                 if reply.status == HTTPStatus.OK:
