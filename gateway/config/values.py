@@ -11,6 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo
 
 from gateway.errors import TargetRejected
+from gateway.policy.backtracking import may_explode
 from gateway.policy.client import UNIX_PEERS
 from gateway.policy.host import MAX_PORT, parse_authority, parse_host
 from gateway.policy.target import parse_target
@@ -99,6 +100,8 @@ def _pattern(text: str) -> str:
         re.compile(text)
     except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(f"is not a regular expression: {error}") from error
+    if may_explode(text):
+        raise ValueError("repeats what can match in several ways, which may take for ever: write a++ for a+ inside")
     return text
 
 

@@ -265,6 +265,12 @@ ROUTES = [
         f"2:34: routes[0].match.path_regex: {UNBALANCED}",
     ),
     case(
+        "expression that may take for ever",
+        ROUTE + "match: {path_regex: '/([a-z]+)*'}}\n",
+        "2:34: routes[0].match.path_regex: repeats what can match in several ways, which may take for ever:"
+        " write a++ for a+ inside",
+    ),
+    case(
         "path and expression",
         ROUTE + "match: {path: /a, path_regex: /a}}\n",
         "2:44: routes[0].match.path_regex: path and path_regex exclude each other: give one",
