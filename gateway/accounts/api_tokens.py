@@ -18,6 +18,7 @@ from gateway.clock import Clock
 from gateway.errors import FieldError, InvalidInput, NotFound
 from gateway.storage.database import Database
 from gateway.storage.events import EventFeed, publish
+from gateway.storage.lookup import Lookup
 from gateway.storage.statements import statements
 
 PREFIX: Final = "gwt_"
@@ -80,6 +81,7 @@ class ApiTokens:
         self._database = database
         self._clock = clock
         self._feed = feed
+        self._owners = Lookup(database, _SQL["find"])
 
     async def create(
         self, account_id: str, name: str, scopes: Iterable[str] = (), expires_in: timedelta | None = None
@@ -103,7 +105,7 @@ class ApiTokens:
         match = _TOKEN.fullmatch(unverified_token)
         if match is None or _checksum(match[1] + match[2]) != match[3]:
             return None
-        row = await self._database.fetchrow(_SQL["find"], match[1], self._clock.now())
+        row = await self._owners.find(match[1], self._clock.now())
         if row is None or not hmac.compare_digest(row["secret_hash"], _hash(match[2])):
             return None
         return ApiTokenOwner(

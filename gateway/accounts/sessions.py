@@ -21,6 +21,7 @@ from gateway.config.settings import SessionSettings
 from gateway.errors import LoginRefused
 from gateway.storage.database import Connection, Database, Executor
 from gateway.storage.events import EventFeed, publish
+from gateway.storage.lookup import Lookup
 from gateway.storage.statements import statements
 
 SECRET_LENGTH: Final = 43
@@ -88,6 +89,7 @@ class Sessions:
         self._settings = settings
         self._clock = clock
         self._feed = feed
+        self._owners = Lookup(database, _SQL["find"])
 
     async def create(self, login: Login, data: Mapping[str, Any] | None = None) -> tuple[str, Session]:
         """Begin a session for a new login. Returns the cookie's secret and the session.
@@ -109,7 +111,7 @@ class Sessions:
         """Return the good session with this secret on this host, with its account."""
         if len(secret) != SECRET_LENGTH:
             return None
-        row = await self._database.fetchrow(_SQL["find"], _hash(secret), host, self._clock.now())
+        row = await self._owners.find(_hash(secret), host, self._clock.now())
         return _owner(row) if row is not None else None
 
     async def save_data(self, secret: str, data: Mapping[str, Any], *, remembered: bool, expires_at: datetime) -> bool:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
-from base64 import urlsafe_b64decode
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 from gateway.accounts.api_tokens import ApiTokens
@@ -16,16 +14,15 @@ from gateway.accounts.users import Users
 from gateway.clock import Clock
 from gateway.config.server import ClientCertificates
 from gateway.errors import CredentialRejected
+from gateway.identity.bearers import Bearers
 from gateway.identity.certificate import certified_name
 from gateway.identity.identity import CredentialKind, Identity
+from gateway.identity.memory import Memory
 from gateway.identity.presented import Presented
-from gateway.identity.verified import Verified
+from gateway.identity.verified import KEPT_SECONDS, Verified, roles_of
 from gateway.tokens.access import AccessTokens
 from gateway.tokens.refresh import RefreshTokens
 
-# A cached credential is verified anew after this long, whatever happens: it bounds what a lost wake-up could cost, and
-# spaces out how often activity is noted.
-KEPT_SECONDS: Final = 60.0
 # Activity is noted at a verification, so a session is verified this many times before it would end by idleness.
 _NOTED_PER_IDLE_TIME: Final = 10
 
@@ -46,11 +43,12 @@ class Authenticators:
     client_certificates: ClientCertificates
     clock: Clock
 
-    def table(self) -> Mapping[CredentialKind, Authenticate]:
+    def table(self, memory: Memory) -> Mapping[CredentialKind, Authenticate]:
         """Return who answers for each kind. A kind without an answer is never accepted."""
+        bearers = Bearers(self.access_tokens, self.refresh_tokens, memory, self.clock)
         return {
             CredentialKind.SESSION: self._session,
-            CredentialKind.BEARER: self._bearer,
+            CredentialKind.BEARER: bearers.authenticate,
             CredentialKind.API_TOKEN: self._api_token,
             CredentialKind.CLIENT_CERTIFICATE: self._client_certificate,
         }
@@ -65,7 +63,7 @@ class Authenticators:
             username=owner.username,
             email=owner.email,
             name=owner.name,
-            roles=_roles(owner.roles),
+            roles=roles_of(owner.roles),
             kind=CredentialKind.SESSION,
             authenticated_at=session.authenticated_at,
             methods=session.methods,
@@ -81,35 +79,6 @@ class Authenticators:
             login_id=session.login_id,
         )
 
-    async def _bearer(self, presented: Presented, _host: str) -> Verified:
-        claims = self.access_tokens.verify(presented.unverified)
-        family_id = str(claims.get("sid", ""))
-        row = await self.refresh_tokens.identity_row(family_id, str(claims["sub"]))
-        if row is None:
-            raise CredentialRejected("token_revoked")
-        scope = claims.get("scope")
-        expires_at = datetime.fromtimestamp(float(claims["exp"]), UTC)
-        identity = Identity(
-            user_id=str(row["id"]),
-            username=row["username"],
-            email=row["email"],
-            name=row["name"],
-            roles=_roles(row["roles"]),
-            kind=CredentialKind.BEARER,
-            authenticated_at=datetime.fromtimestamp(int(claims["auth_time"]), UTC),
-            scopes=frozenset(str(scope).split()) if scope is not None else None,
-            methods=tuple(str(method) for method in claims["amr"]),
-        )
-        return Verified(
-            identity=identity,
-            depends_on=frozenset(
-                {("account", identity.user_id), ("family", family_id), ("key", _key_id(presented.unverified))}
-            ),
-            expires_at=self._expires_at(expires_at),
-            ends_at=self._ends_at(expires_at),
-            consumed=frozenset({presented.header}),
-        )
-
     async def _api_token(self, presented: Presented, _host: str) -> Verified:
         owner = await self.api_tokens.find(presented.unverified)
         if owner is None:
@@ -119,7 +88,7 @@ class Authenticators:
             username=owner.username,
             email=owner.email,
             name=owner.name,
-            roles=_roles(owner.roles),
+            roles=roles_of(owner.roles),
             kind=CredentialKind.API_TOKEN,
             authenticated_at=owner.created_at,
             scopes=owner.scopes,
@@ -146,7 +115,7 @@ class Authenticators:
             username=user.username,
             email=user.email,
             name=user.name,
-            roles=_roles(user.roles),
+            roles=roles_of(user.roles),
             kind=CredentialKind.CLIENT_CERTIFICATE,
             authenticated_at=self.clock.now(),
             methods=_PROVEN_BY_KEY,
@@ -173,13 +142,3 @@ class Authenticators:
         if moment is not None:
             left = min(left, (moment - self.clock.now()).total_seconds())
         return self.clock.monotonic() + left
-
-
-def _key_id(verified_token: str) -> str:
-    """Return the ``kid`` of a token that has been verified."""
-    header = verified_token.partition(".")[0]
-    return str(json.loads(urlsafe_b64decode(header + "=" * (-len(header) % 4)))["kid"])
-
-
-def _roles(roles: tuple[str, ...] | list[str]) -> tuple[str, ...]:
-    return tuple(sorted(set(roles)))

@@ -1,7 +1,7 @@
 """From a request's header fields to who asks: at once when it is known and fresh, else by asking the database.
 
 Absent: None. Present and bad: CredentialRejected, never a fall-through to a weaker kind. The database does not answer:
-StorageUnavailable. Only this file decides whether the cache is believed.
+StorageUnavailable.
 """
 
 from __future__ import annotations
@@ -17,14 +17,13 @@ from gateway.identity.cache import CredentialCache, cache_key
 from gateway.identity.certificate import ClientCertificate
 from gateway.identity.identity import CredentialKind
 from gateway.identity.ledger import RevocationLedger
+from gateway.identity.memory import Memory
 from gateway.identity.presented import Headers, Presented, Presenter
 from gateway.identity.verified import Verified
 from gateway.storage.events import EventFeed
 
 # In place of a key where nothing is presented.
 NOBODY: Final = b""
-# How often a verification is begun again because its ground moved meanwhile; after that the answer is 503.
-_ATTEMPTS: Final = 5
 
 
 class Resolver:
@@ -41,12 +40,9 @@ class Resolver:
         clock: Clock,
     ) -> None:
         self.presenter = presenter
-        self._authenticate = authenticators.table()
-        self._cache = cache
-        self._ledger = ledger
-        self._feed = feed
+        self._memory = Memory(cache, ledger, feed, clock)
+        self._authenticate = authenticators.table(self._memory)
         self._activity = activity
-        self._clock = clock
 
     def key_of(self, headers: Headers, kinds: frozenset[CredentialKind], host: str) -> bytes | None:
         """Return the cache key of the one credential that is presented: None for several, ``NOBODY`` for none.
@@ -60,7 +56,7 @@ class Resolver:
 
     def known(self, key: bytes) -> Verified | None:
         """Return who the credential with this key stands for, if that may be believed; None says nothing."""
-        return self._cache.get(key) if self._feed.fresh() else None
+        return self._memory.known(key)
 
     async def resolve(
         self,
@@ -90,25 +86,18 @@ class Resolver:
             began=min(each.began for each in verified),
             headers={},
         )
-        if self._ledger.revoked_since(both.depends_on, both.began):
+        if self._memory.moved(both):
             raise StorageUnavailable("a credential was revoked while another was verified")
         return both
 
     async def _verify(self, presented: Presented, host: str) -> Verified:
         key = cache_key(presented, host)
-        if self._feed.fresh() and (known := self._cache.get(key)) is not None:
+        known = self._memory.known(key)
+        if known is not None:
             return known
         authenticate = self._authenticate.get(presented.kind)
         if authenticate is None:
             raise CredentialRejected("unsupported_kind")
-        for _ in range(_ATTEMPTS):
-            began = self._ledger.now
-            verified = await authenticate(presented, host)
-            verified.began = began
-            if verified.expires_at <= self._clock.monotonic():
-                raise CredentialRejected("expired")
-            # Revoked while the database was asked: the answer may be from before, so it is not even used once.
-            if self._cache.put(key, verified):
-                self._activity.note(verified)
-                return verified
-        raise StorageUnavailable("the credential's ground keeps moving")
+        verified = await self._memory.verify(key, lambda: authenticate(presented, host))
+        self._activity.note(verified)
+        return verified

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Final
 
 from gateway.identity.identity import CredentialKind, Identity
 
 # What a verified credential rests on: a topic and key of the event feed, such as ("session", id).
 Dependency = tuple[str, str]
+
+# A cached credential is verified anew after this long, whatever happens: it bounds what a lost wake-up could cost, and
+# spaces out how often activity is noted.
+KEPT_SECONDS: Final = 60.0
 
 
 @dataclass(slots=True, eq=False)
@@ -34,3 +40,8 @@ class Verified:
     @property
     def kind(self) -> CredentialKind:
         return self.identity.kind
+
+
+def roles_of(roles: Iterable[str]) -> tuple[str, ...]:
+    """Return the roles in their one order."""
+    return tuple(sorted(set(roles)))

@@ -84,6 +84,12 @@ def verify(
     return VerifiedClaims(claims)
 
 
+def key_id(verified_token: str) -> str:
+    """Return the ``kid`` of a token that has been verified."""
+    part = verified_token.partition(".")[0].encode("ascii")
+    return (_known_headers.get(part) or _header(part))["kid"]
+
+
 def _header(part: bytes) -> dict[str, str]:
     header = json_object(decoded(part))
     if not header.keys() >= _HEADER_MEMBERS or any(type(header[name]) is not str for name in _HEADER_MEMBERS):

@@ -19,6 +19,7 @@ from gateway.clock import Clock
 from gateway.errors import LoginRefused, TokenRejected
 from gateway.storage.database import Connection, Database, Executor
 from gateway.storage.events import EventFeed, publish
+from gateway.storage.lookup import Lookup
 from gateway.storage.statements import statements
 from gateway.tokens.access import AccessTokens
 from gateway.tokens.jwt import Expected, verify
@@ -81,6 +82,7 @@ class RefreshTokens:
         self._lifetime = lifetime
         self._clock = clock
         self._feed = feed
+        self._identities = Lookup(database, _SQL["family_identity"])
 
     async def start_family(
         self,
@@ -140,7 +142,7 @@ class RefreshTokens:
             family, account = UUID(family_id), UUID(account_id)
         except ValueError:
             return None
-        return await self._database.fetchrow(_SQL["family_identity"], family, account)
+        return await self._identities.find(family, account)
 
     async def forget_expired(self) -> int:
         """Delete a batch of families that ended long ago. Returns how many."""

@@ -12,12 +12,20 @@ delete from session where account_id = $1 and login_id in (
 ) returning id;
 
 -- name: find
--- The session with its account, while both are good. The host is part of the key.
-select s.id, s.login_id, s.host, s.data::text as data, s.remembered, s.methods, s.authenticated_at,
-    s.created_at, s.seen_at, s.idle_until, s.expires_at, s.address, s.user_agent,
-    a.id as account_id, a.username, a.email, a.name, a.roles
-from session s join account a on a.id = s.account_id
-where s.secret_hash = $1 and s.host = $2 and s.idle_until > $3 and s.expires_at > $3 and a.is_active;
+-- Sessions with their accounts, for many at once: one row while both are good. The host is part of the key.
+-- The limit keeps it one look into an index for each, whatever the planner believes of the tables.
+select asked.place, found.*
+from unnest($1::bytea[], $2::text[], $3::timestamptz[]) with ordinality as asked (secret_hash, host, now, place)
+cross join lateral (
+    select s.id, s.login_id, s.host, s.data::text as data, s.remembered, s.methods, s.authenticated_at,
+        s.created_at, s.seen_at, s.idle_until, s.expires_at, s.address, s.user_agent,
+        a.id as account_id, a.username, a.email, a.name, a.roles
+    from session s
+    join account a on a.id = s.account_id
+    where s.secret_hash = asked.secret_hash and s.host = asked.host
+        and s.idle_until > asked.now and s.expires_at > asked.now and a.is_active
+    limit 1
+) as found;
 
 -- name: save_data
 -- UPDATE only: a revoked session is never resurrected.

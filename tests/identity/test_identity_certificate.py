@@ -18,6 +18,7 @@ from gateway.errors import CredentialRejected
 from gateway.identity.authenticators import Authenticators
 from gateway.identity.certificate import ClientCertificate
 from gateway.identity.identity import CredentialKind
+from gateway.identity.memory import Memory
 from gateway.identity.presented import Presented
 from gateway.identity.verified import Verified
 from tests.identity.reception import Reception, open_reception
@@ -52,8 +53,9 @@ async def whose(reception: Reception, certificate: ClientCertificate, **mapping:
         client_certificates=ClientCertificates.model_validate(mapping),
         clock=reception.clock,
     )
+    memory = Memory(reception.cache, reception.ledger, reception.feed, reception.clock)
     presented = Presented(CredentialKind.CLIENT_CERTIFICATE, "", certificate.fingerprint, certificate)
-    return await authenticators.table()[CredentialKind.CLIENT_CERTIFICATE](presented, "app.test")
+    return await authenticators.table(memory)[CredentialKind.CLIENT_CERTIFICATE](presented, "app.test")
 
 
 SPIFFE = "spiffe://example.com/user/"

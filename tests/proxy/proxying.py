@@ -74,7 +74,7 @@ class People:
         self.ends_in = math.inf
         self.asked = 0
 
-    def table(self) -> Mapping[CredentialKind, Callable[[Presented, str], Awaitable[Verified]]]:
+    def table(self, _memory: object) -> Mapping[CredentialKind, Callable[[Presented, str], Awaitable[Verified]]]:
         return dict.fromkeys(CredentialKind, self._verify)
 
     async def _verify(self, presented: Presented, _host: str) -> Verified:
