@@ -90,6 +90,9 @@ class Front:
         task: asyncio.Task[None],
     ) -> web.BaseRequest:
         """Make the request object: the portal's kind where the portal may answer, aiohttp's plain one elsewhere."""
+        if message.path[:1] != "/" and message.url.absolute:
+            # aiohttp would decode the host's name, and where that fails it would neither answer nor close.
+            message = message._replace(url=message.url.relative())
         if self._endpoints.of(message.path) is None and self._portal.may_own(message.path):
             return self._portal.make_request(message, payload, protocol, writer, task)
         return web.BaseRequest(message, payload, protocol, writer, task, asyncio.get_running_loop())

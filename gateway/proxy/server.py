@@ -104,6 +104,8 @@ class ClientConnection(RequestHandler):
     def _phase(self) -> Phase:
         if self.transport is None or self.transport.is_closing():
             return Phase.CLOSING
+        if self._task_handler is None or self._task_handler.done():
+            return Phase.CLOSING  # nobody answers any more: what has broken aiohttp's own task must not hold the place
         if self._trip is not None or self._payload_parser is not None:
             return Phase.BUSY
         if self._is_idle():

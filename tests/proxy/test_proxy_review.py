@@ -88,3 +88,26 @@ async def test_what_cannot_be_read_is_answered_without_a_word_about_the_inside(f
     answer = await front.ask(data)
     assert answer.head.startswith(b"HTTP/1.1 400 ")
     assert answer.one("Server") == "gateway"
+
+
+NAMES = ["xn--a", "xn--", "xn--" + "a" * 70, "xn--99999999999", "\xff", "[::1%25x]", "a..b", "1.2.3.999", "a:b@c:99999"]
+
+
+@pytest.mark.parametrize("host", ["app.test", "portal.test", None], ids=["routed", "portal", "the same"])
+async def test_a_target_that_names_an_odd_host_is_answered(front: Standing, host: str | None) -> None:
+    """aiohttp decodes such names; where it failed to, nobody answered, and the connection stayed for ever."""
+    for name in NAMES:
+        reply = await front.ask(request(f"GET http://{name}/public/x", host=host or name, token=""))
+        assert reply.status in {400, 404}, name
+
+
+async def test_a_connection_that_nobody_answers_is_ended(front: Standing, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ValueError("whatever it may be")
+
+    monkeypatch.setattr("gateway.proxy.front.web.BaseRequest", broken)
+    monkeypatch.setattr("gateway.listening.pace._CLOSING_SECONDS", 0.3)
+    async with connected(front.port) as client:
+        client.send(request("GET /public/x", token=""))
+        assert await client.ended() == b""
+    assert front.patrol.ended == {"lingering": 1}
