@@ -282,7 +282,8 @@ async def _take(client: RawClient, row: Bad) -> bool:
 async def test_an_upstream_cannot_make_the_gateway_answer_wrongly(
     stand_before: Callable[..., Awaitable[Standing]], script: Script, row: Bad
 ) -> None:
-    routes = ROUTES.replace("RESPONSE", "300ms").replace("IDLE", "300ms")
+    patience = "300ms" if row.then == "hang" else "5s"
+    routes = ROUTES.replace("RESPONSE", patience).replace("IDLE", patience)
     front = await stand_before(script.url, routes)
     script.bad = row
     for before in (0, 2):
