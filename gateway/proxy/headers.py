@@ -179,7 +179,8 @@ class ResponseHeaders:
         self._actions: dict[bytes, int] = {}
         # An application that could set our cookies could sign its visitors in as somebody else.
         names = b"|".join(re.escape(name.encode()) for name in own_cookies)
-        self._own_cookie = re.compile(rb"[ \t]*(?:" + names + rb")[ \t]*=")
+        # One without a name, `=NAME=VALUE`, is sent back as NAME=VALUE.
+        self._own_cookie = re.compile(rb"[ \t=]*(?:" + names + rb")[ \t]*=")
 
     def filtered(
         self, headers: Iterable[RawHeader], fitting: Fitting | None = None
