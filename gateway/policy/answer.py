@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit
 
 from gateway.errors import TargetRejected
 from gateway.policy.host import parse_authority
@@ -91,11 +90,9 @@ def _check_host(host: str) -> None:
 def _check_path(path: str) -> None:
     if "{path}" in path[1:] and not path.startswith("{path}") and "/{path}" in path:
         raise ValueError("{path} begins with a slash itself: /old{path}, not /old/{path}")
-    plain = path.replace("{path}", "/path").replace("{query}", "?query")
-    parts = urlsplit(plain)
-    if parts.fragment:
-        plain = plain.partition("#")[0]
-    try:
-        parse_target("GET", plain if plain.startswith("/") else f"/{plain}", "redirect", "http")
-    except TargetRejected as error:
-        raise ValueError(f"is no path ({error.reason})") from error
+    for query in ("?query", ""):
+        plain = path.replace("{path}", "/path").replace("{query}", query).partition("#")[0]
+        try:
+            parse_target("GET", plain if plain.startswith("/") else f"/{plain}", "redirect", "http")
+        except TargetRejected as error:
+            raise ValueError(f"is no path ({error.reason})") from error

@@ -49,7 +49,7 @@ def parse_pattern(text: str) -> PathPattern:
         if "*" in part and part != "*":
             raise ValueError("* stands for a whole segment; use path_regex for parts of one")
     try:
-        target = parse_target("GET", _spell(body), "pattern", "http")
+        target = parse_target("GET", spell(body), "pattern", "http")
     except TargetRejected as error:
         raise ValueError(f"no request with such a path is let in ({error.reason})") from error
     # By the text: an encoded star is the character.
@@ -88,6 +88,6 @@ def _may_branch(regex: str) -> bool:
     return False
 
 
-def _spell(text: str) -> str:
+def spell(text: str) -> str:
     """Percent-encode what a configuration may spell out and a request line may not."""
     return re.sub(r"[^!-~]", lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode()), text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gateway.errors import TargetRejected
+from gateway.policy.path_pattern import spell
 from gateway.policy.rules import Rewrite
 from gateway.policy.target import Target, parse_target
 
@@ -47,4 +48,4 @@ def client_path(path: str, rewrite: Rewrite | None) -> str:
     stripped = rewrite.strip_prefix
     if stripped is None:
         return path
-    return stripped.text.removesuffix("/**") + path
+    return spell(stripped.text.removesuffix("/**")) + path

@@ -13,6 +13,8 @@ from gateway.policy.target import DEFAULT_PORTS, Target
 
 _REFRESH: Final = re.compile(r"(?i)(\s*[0-9.]+\s*[;,]\s*(?:url\s*=\s*)?)(.*)")
 _ENDS: Final = ("", "/", "?", "#")
+# Browsers take a backslash for a slash, and no notice of tabs (URL standard, section 4.4).
+_NAMES_HOST: Final = re.compile(r"/\t*[/\\]")
 
 
 class Fitting:
@@ -62,17 +64,20 @@ class Fitting:
         return attribute
 
     def _fitted(self, location: str) -> str:
-        for origin in self._origins:
+        path = self._path(location)
+        if path is None:
+            return location
+        fitted = client_path(path, self._rewrite)
+        # RFC 3986 section 4.2: two slashes begin another host's name; with a dot between, the path stays what it was.
+        return f"/.{fitted}" if _NAMES_HOST.match(fitted) else fitted
+
+    def _path(self, location: str) -> str | None:
+        """Return the application's path that a location names, None when it leads elsewhere."""
+        for origin in self._origins if self._same is None else (*self._origins, self._same):
             rest = location[len(origin) :]
             if location[: len(origin)].lower() == origin and rest[:1] in _ENDS:
-                return client_path(rest if rest.startswith("/") else f"/{rest}", self._rewrite)
-        same = self._same
-        if same is not None and location[: len(same)].lower() == same and location[len(same) :][:1] in _ENDS:
-            rest = location[len(same) :]
-            return client_path(rest if rest.startswith("/") else f"/{rest}", self._rewrite)
-        if location.startswith("/") and not location.startswith(("//", "/\\")):
-            return client_path(location, self._rewrite)
-        return location
+                return rest if rest.startswith("/") else f"/{rest}"
+        return location if location.startswith("/") and not _NAMES_HOST.match(location) else None
 
 
 def _origins(server: str) -> list[str]:

@@ -76,6 +76,13 @@ LOCATIONS = {
     "without a scheme": ("strip_prefix: /wiki", "//example.com/a", "//example.com/a"),
     "own origin as a prefix of another": ("", "URL.evil.test/a", "URL.evil.test/a"),
     "off": ("location: false, strip_prefix: /wiki", "URL/a", "URL/a"),
+    "prefix beyond ASCII": ("strip_prefix: /日本", "/a", "/%E6%97%A5%E6%9C%AC/a"),
+    # What is a path here must not become another host's name.
+    "two slashes": ("", "URL//evil.test/a", "/.//evil.test/a"),
+    "backslash": ("", "URL/\\evil.test/a", "/./\\evil.test/a"),
+    "tab": ("", "URL/\t/evil.test/a", "/./\t/evil.test/a"),
+    "two slashes below a prefix": ("add_prefix: /app", "/app//evil.test/a", "/.//evil.test/a"),
+    "two slashes, prefix off": ("strip_prefix: /wiki", "URL//evil.test/a", "/wiki//evil.test/a"),
 }
 
 
@@ -97,6 +104,7 @@ async def test_locations_lead_to_where_clients_reach_the_application(
         ("http://app.test/a", "/a"),
         ("https://app.test/a", "https://app.test/a"),
         ("http://app.test:81/a", "http://app.test:81/a"),
+        ("http://app.test//evil.test/a", "/.//evil.test/a"),
     ],
 )
 async def test_an_application_that_does_not_know_of_tls_leads_nobody_out_of_it(
@@ -341,6 +349,7 @@ async def test_what_would_undo_the_gateways_own_work_is_refused_at_load(stand: S
         "/a/../b",
         "https://a@b.test/",
         "/old/{path}",
+        "/{query}{path}",
         "{host}",
         "/{user}",
     ],
