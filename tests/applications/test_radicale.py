@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-import shutil
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,12 +11,11 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
-from playwright.async_api import async_playwright, expect
+from playwright.async_api import expect
 
-from tests.gateways import BROWSER, PASSWORD, Answer, GatewayFactory, Running, free_port
+from tests.applications.programs import CHROMIUM, EXAMPLES, browser_page, gateway_before, program, sign_in
+from tests.gateways import BROWSER, Answer, GatewayFactory, Running, free_port
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "deploy" / "examples"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 HOST = "calendar.localhost"
 CALDAV = "{urn:ietf:params:xml:ns:caldav}"
 DAV = "{DAV:}"
@@ -62,47 +59,22 @@ async def radicale_served(directory: Path, auth_type: str = "http_x_remote_user"
         assert example in text
         text = text.replace(example, here)
     config.write_text(text)
-    with (directory / "radicale.log").open("wb") as log:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "radicale", "--config", str(config)), stdout=log, stderr=log
-        )
-        try:
-            await _answering(port)
-            yield port
-        finally:
-            process.terminate()
-            await process.wait()
+    async with program((sys.executable, "-m", "radicale", "--config", str(config)), port, directory):
+        yield port
 
 
-async def _answering(port: int) -> None:
-    for _ in range(200):
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-        except OSError:
-            await asyncio.sleep(0.05)
-        else:
-            writer.close()
-            await writer.wait_closed()
-            return
-    raise TimeoutError("Radicale does not answer")
-
-
-async def gateway_before(factory: GatewayFactory, port: int, headers_line: bool = True) -> Running:
+async def radicale_gateway(factory: GatewayFactory, port: int, headers_line: bool = True) -> Running:
     """Serve with the example's configuration; the test gives ports and places."""
-    lines = (EXAMPLES / "radicale.yaml").read_text().splitlines()
-    wanted = [line for line in lines if not line.startswith(("version:", "data_dir:"))]
+    changes = {"http://127.0.0.1:5232": f"http://127.0.0.1:{port}"}
     if not headers_line:
-        wanted = [line for line in wanted if "X-Remote-User" not in line]
-    text = "\n".join(wanted)
-    assert "http://127.0.0.1:5232" in text
-    text = text.replace("http://127.0.0.1:5232", f"http://127.0.0.1:{port}")
-    return await factory(text, SERVER__INTERNAL_LISTEN=f"127.0.0.1:{free_port()}")
+        changes |= {'      headers: {X-Remote-User: "{username}"}\n': ""}
+    return await gateway_before(factory, "radicale.yaml", changes)
 
 
 @pytest.fixture
 async def calendars(gateway_factory: GatewayFactory, tmp_path: Path) -> AsyncIterator[Running]:
     async with radicale_served(tmp_path) as port:
-        yield await gateway_before(gateway_factory, port)
+        yield await radicale_gateway(gateway_factory, port)
 
 
 class Client:
@@ -171,7 +143,7 @@ async def test_a_clients_own_header_does_not_make_it_somebody_else(calendars: Ru
 
 async def test_the_preset_alone_serves_http_remote_user(gateway_factory: GatewayFactory, tmp_path: Path) -> None:
     async with radicale_served(tmp_path, "http_remote_user") as port:
-        gateway = await gateway_before(gateway_factory, port, headers_line=False)
+        gateway = await radicale_gateway(gateway_factory, port, headers_line=False)
         token = (await gateway.api_token(await gateway.user("ann")))[1]
         forged = {"Remote-User": "bob", "X-Remote-User": "bob", "Depth": "0"}
         answer = await gateway.send("PROPFIND", "/", host=HOST, token=token, headers=forged, data=PROPFIND.encode())
@@ -190,15 +162,9 @@ async def test_nobody_passes_without_credentials(calendars: Running) -> None:
 async def test_a_browser_signs_in_and_works_with_its_session(calendars: Running) -> None:
     await calendars.user("ann")
     url = f"http://{HOST}:{calendars.port}/.web/"
-    async with async_playwright() as playwright:
-        # As root there is no sandbox to be had.
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = await browser.new_page()
-        page.set_default_timeout(20_000)
+    async with browser_page() as page:
         await page.goto(url)
-        await page.get_by_label("Username or e-mail").fill("ann")
-        await page.get_by_label("Password", exact=True).fill(PASSWORD)
-        await page.get_by_role("button", name="Sign in").click()
+        await sign_in(page, "ann")
         await expect(page).to_have_url(url)
         await expect(page).to_have_title(re.compile("^Radicale Web Interface"))
         made = await page.evaluate("fetch('/ann/home/', {method: 'MKCALENDAR'}).then((answer) => answer.status)")
@@ -206,6 +172,5 @@ async def test_a_browser_signs_in_and_works_with_its_session(calendars: Running)
             "(body) => fetch('/', {method: 'PROPFIND', headers: {Depth: '0'}, body}).then((answer) => answer.text())",
             PROPFIND,
         )
-        await browser.close()
     assert made == 201
     assert "<href>/ann/</href>" in found
