@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
@@ -178,6 +179,34 @@ async def test_a_server_that_fails_its_trial_is_left_alone_for_longer(build: Bui
     assert rig.states[1] == "left alone for 20 s, it failed requests"
 
 
+async def test_failures_count_only_in_a_row(build: Build) -> None:
+    rig = build("ejection: {failures: 5, duration: 10s}")
+    for _ in range(3):
+        await rig.fail(1, times=4)
+        await rig.spread(3)
+    assert rig.states == ["up"] * 3
+
+
+async def test_used_and_resting_connections_together_keep_to_the_limit(build: Build) -> None:
+    rig = build("limits: {connections: 3, queue: 0}, balance: least_requests", count=2)
+    chance, held = random.Random(7), list[UpstreamConnection]()
+    for _ in range(300):
+        if held and chance.random() < 0.5:
+            connection = held.pop(chance.randrange(len(held)))
+            if chance.random() < 0.8:
+                await rig.exchange(connection)
+            rig.pool.release(connection)
+        else:
+            try:
+                held.append(await rig.connection(fresh=chance.random() < 0.3))
+            except UpstreamBusy:
+                assert len(held) == 6
+        assert all(server.in_flight + len(server.idle) <= 3 for server in rig.pool.servers)
+        assert sum(server.in_flight for server in rig.pool.servers) == len(held)
+    for connection in held:
+        rig.pool.release(connection)
+
+
 async def test_requests_that_fail_everywhere_take_the_application_from_nobody(build: Build) -> None:
     rig = build()
     for each in rig.servers:
@@ -350,12 +379,15 @@ async def test_a_tunnel_counts_until_it_ends_and_has_no_deadline(build: Build) -
 
 
 async def test_waiting_ends_when_a_server_comes_back_by_time_alone(build: Build) -> None:
-    rig = build("limits: {connections: 1}, ejection: {failures: 2, duration: 10s}", count=2)
+    more = "limits: {connections: 1}, ejection: {failures: 2, duration: 10s}, slow_start: 1ms"
+    rig = build(f"{more}, balance: least_requests", count=2)
     await rig.fail(1, times=2)
     held = await rig.connection()
     waiting = asyncio.create_task(rig.connection())
     await asyncio.sleep(0)
     rig.clock.advance(11)
+    assert rig.pool.servers[1].idle
+    assert rig.pool.take(CLIENT) is None, "who comes later does not push in"
     rig.pool.watch(asyncio.get_running_loop().time())
     assert rig.place(await waiting) == 1
     rig.pool.release(held)

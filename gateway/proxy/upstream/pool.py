@@ -65,9 +65,7 @@ class UpstreamPool:
             return None
         turn = self._next(self._turn, client) if len(usable) > 1 else 0
         server = usable[turn % len(usable)]
-        if server.in_flight >= self._most:
-            return None
-        connection = server.kept()
+        connection = server.kept()  # where one rests there is room: resting and used ones together keep to the limit
         if connection is not None:
             self._turn = turn + 1
             server.in_flight += 1
@@ -93,7 +91,7 @@ class UpstreamPool:
                     raise
                 self._failed(server)
                 tried.append(server)
-                following = self._reserve_another(client, tried)
+                following = self._reserve(client, tried)
                 if following is None:
                     raise
                 server = following
@@ -211,12 +209,6 @@ class UpstreamPool:
         server = servers[turn % len(servers)]
         server.in_flight += 1
         return server
-
-    def _reserve_another(self, client: str, tried: Collection[Server]) -> Server | None:
-        try:
-            return self._reserve(client, tried)
-        except UpstreamDown:
-            return None
 
     def _judge(self, server: Server, connection: UpstreamConnection) -> None:
         """Take note of how an exchange ended, before its connection is closed."""
