@@ -81,6 +81,23 @@ async def test_a_body_that_keeps_its_rate_is_let_through(stand: Stand, upstream:
     assert len(upstream.last.body) == 6000
 
 
+async def test_crumbs_of_a_body_all_arrive_where_many_are_under_way(
+    stand: Stand, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.listening.patrol._MANY_BODIES", 0)
+    front = await stand()
+    async with connected(front.port) as client:
+        client.send(HEAD + b"Content-Length: 30\r\n\r\n")
+        await until(lambda: front.patrol.crowded)
+        for _ in range(30):
+            client.send(b"a")
+            await asyncio.sleep(0.02)
+        assert (await client.reply()).status == 200
+        client.send(request("GET /"))
+        assert (await client.reply()).status == 200
+    assert upstream.requests[0].body == b"a" * 30
+
+
 async def test_an_upstream_that_does_not_read_is_not_the_client_s_fault(stand: Stand, upstream: Upstream) -> None:
     async def stall(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await upstream.receive(reader)
