@@ -255,6 +255,16 @@ class ClientConnection(RequestHandler):
         else:
             self._begun = (message, trip)
 
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        if self._message_tail and self._payload_parser is None:
+            # What was sent behind an upgrade that is declined: aiohttp would read it on without our looking at it.
+            self._message_tail = b""
+            resp.force_close()
+            self.close()
+        return await super().finish_response(request, resp, start_time)
+
     def close(self) -> None:
         if self._trip is not None:
             self._trip.hand_over()  # aiohttp lets what it knows of end

@@ -111,3 +111,18 @@ async def test_a_connection_that_nobody_answers_is_ended(front: Standing, monkey
         client.send(request("GET /public/x", token=""))
         assert await client.ended() == b""
     assert front.patrol.ended == {"lingering": 1}
+
+
+@pytest.mark.parametrize("path", ["/", "/public/x"], ids=["refused by us", "declined by the upstream"])
+async def test_what_stands_behind_a_declined_upgrade_is_not_read(
+    front: Standing, upstream: Upstream, path: str
+) -> None:
+    """aiohttp reads it on by itself: a trailer in it became a field of the next request, and signed that one in."""
+    trailer = b"0\r\nAuthorization: Bearer ann-token\r\n\r\n"
+    async with connected(front.port) as client:
+        body = request("POST /public/x", "Transfer-Encoding: chunked", token="", body=trailer)
+        client.send(request(f"GET {path}", *_HANDSHAKE, token="") + body)
+        assert (await client.reply()).status in {200, 401}
+        client.send(request("GET /", token=""))
+        assert await client.ended() == b""
+    assert not any(received.all("authorization") or received.all("x-forwarded-user") for received in upstream.requests)
