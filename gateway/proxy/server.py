@@ -97,8 +97,7 @@ class ClientConnection(RequestHandler):
             self._manager.open.add(self)
 
     def seen(self) -> Seen:
-        wire = self._wire
-        unsent = wire is not None and wire.get_write_buffer_size() > 0
+        unsent = self._wire is not None and self._wire.get_write_buffer_size() > 0
         return Seen(self._phase(), self._received, self._request_count, self._reading_paused, unsent, self._taken)
 
     def _phase(self) -> Phase:
@@ -144,9 +143,13 @@ class ClientConnection(RequestHandler):
         if not self._put_off_reading:
             return False
         self._put_off_reading = False
-        if self.transport is not None and not self._reading_paused and not self._buffer_paused:
-            self.transport.resume_reading()
+        if not self._reading_paused and not self._buffer_paused:
+            self._resume_transport_reading()
         return True
+
+    def _resume_transport_reading(self) -> None:
+        if not self._put_off_reading:  # aiohttp resumes whenever a body's buffer has run low
+            super()._resume_transport_reading()
 
     def resume_writing(self) -> None:
         self._taken += 1

@@ -116,6 +116,7 @@ class Standing:
     written: io.StringIO
     hall: Hall
     patrol: Patrol
+    server: GatewayServer
     certificates: Certificates | None
 
     def revoke(self, name: str) -> None:
@@ -450,7 +451,18 @@ async def standing(settings: Settings, *, fast: bool = True) -> AsyncIterator[St
     patrol.start()
     try:
         yield Standing(
-            hall.ports[0], people, live, cache, metrics, upstreams, access_log, written, hall, patrol, certificates
+            hall.ports[0],
+            people,
+            live,
+            cache,
+            metrics,
+            upstreams,
+            access_log,
+            written,
+            hall,
+            patrol,
+            server,
+            certificates,
         )
     finally:
         await hall.close()
