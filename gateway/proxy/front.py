@@ -101,8 +101,9 @@ class Front:
         """Answer one request, whatever happens."""
         started = perf_counter()  # the loop's own clock has milliseconds only
         metrics = self._metrics
-        metrics.in_flight += 1
         begun = _connection(request).take_begun(request._message)  # noqa: SLF001 - which bytes it was read from hangs on it
+        if begun is None:  # else it has been counted since it left
+            metrics.in_flight += 1
         context = RequestContext(self._request_ids.new() if begun is None else begun.request_id)
         response: web.StreamResponse | None = None
         try:

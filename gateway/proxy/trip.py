@@ -109,7 +109,6 @@ class Trip:
         self.connection.traveller = None
         if self._query:
             self.grant = replace(self.grant, head=self.grant.head.with_query(self._query))
-        self._book.metrics.in_flight -= 1
         self._client.go_plain(self, self._data)
 
     def abandon(self) -> None:

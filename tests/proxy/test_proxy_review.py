@@ -9,6 +9,7 @@ from aiohttp import web
 
 from gateway.policy.target import parse_target
 from gateway.proxy.portal import Portal
+from gateway.proxy.server import ClientConnection
 from tests.proxy.conftest import Stand
 from tests.proxy.proxying import Standing, Upstream, connected, request
 
@@ -126,3 +127,25 @@ async def test_what_stands_behind_a_declined_upgrade_is_not_read(
         client.send(request("GET /", token=""))
         assert await client.ended() == b""
     assert not any(received.all("authorization") or received.all("x-forwarded-user") for received in upstream.requests)
+
+
+async def test_a_client_that_leaves_while_its_request_changes_lanes_is_counted_once(
+    front: Standing, upstream: Upstream
+) -> None:
+    async with connected(front.port) as client:
+        client.send(request("GET /public/x", token=""))
+        assert (await client.reply()).status == 200
+        upstream.answer = b""
+        client.send(request("GET /public/x", token=""))
+        while len(upstream.requests) < 2:
+            await asyncio.sleep(0.01)
+        (connection,) = front.patrol._connections()
+        assert isinstance(connection, ClientConnection)
+        assert connection._trip is not None
+        assert connection.transport is not None
+        assert front.metrics.in_flight == 1
+        connection.transport.abort()
+        connection._trip.hand_over()
+        assert await client.ended() == b""
+    assert front.metrics.in_flight == 0
+    assert [line["status"] for line in front.log] == [200, 499]
