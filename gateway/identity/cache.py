@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from hashlib import sha256
+from itertools import islice
 from typing import Final
 
 from gateway.clock import Clock
@@ -13,6 +14,8 @@ from gateway.identity.presented import Presented
 from gateway.identity.verified import Dependency, Verified
 
 _MAX_ENTRIES: Final = 50_000
+# More than one goes for each that comes, so what has expired becomes less.
+_SWEPT: Final = 2
 _SESSION: Final = CredentialKind.SESSION
 _NAMES: Final = {kind: kind.value for kind in CredentialKind}
 
@@ -55,12 +58,20 @@ class CredentialCache:
             return False
         if key in self._entries:
             self._remove(key)
+        self._sweep()
         while len(self._entries) >= self._max_entries:
             self._remove(next(iter(self._entries)))
         self._entries[key] = verified
         for dependency in verified.depends_on:
             self._keys[dependency].add(key)
         return True
+
+    def _sweep(self) -> None:
+        """Let go of what has expired, oldest first: most of it is never asked for again, and would only be kept."""
+        now = self._clock.monotonic()
+        for key in tuple(islice(self._entries, _SWEPT)):
+            if self._entries[key].expires_at <= now:
+                self._remove(key)
 
     def drop(self, dependency: Dependency) -> None:
         """Forget all that rests on ``dependency``."""

@@ -43,6 +43,20 @@ def test_an_entry_is_there_until_it_expires(cache: CredentialCache, clock: FakeC
     assert len(cache) == 0
 
 
+def test_what_has_expired_goes_as_others_come(clock: FakeClock, ledger: RevocationLedger) -> None:
+    cache = CredentialCache(clock, ledger)
+    for number in range(4):
+        cache.put(b"old %d" % number, verified(until=clock.monotonic() + 60))
+    clock.advance(60)
+    sizes = []
+    for number in range(3):
+        cache.put(b"new %d" % number, verified(until=clock.monotonic() + 60))
+        sizes.append(len(cache))
+    assert sizes == [3, 2, 3]
+    cache.drop(ACCOUNT)
+    assert len(cache) == 0
+
+
 @pytest.mark.parametrize("lost", [ACCOUNT, SESSION])
 def test_an_entry_goes_with_anything_that_it_rests_on(cache: CredentialCache, lost: Dependency) -> None:
     cache.put(b"k", verified(ACCOUNT, SESSION))
