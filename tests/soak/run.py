@@ -102,6 +102,9 @@ class Soak:
             self.ledger.done.clear()
             await self._perform(stage, visitors, self.seconds)
             after = await stage.quiet()
+        except Exception:
+            print(_last_lines(self.directory / "gateway.log"), file=sys.stderr)
+            raise
         finally:
             await stage.close()
         return Outcome(self.seconds, self.ledger, before, after, self.memory, _errors(self.directory / "gateway.log"))
@@ -144,6 +147,12 @@ class Soak:
                 await asyncio.wait_for(over.wait(), every)
             except TimeoutError:
                 continue
+
+
+def _last_lines(log: Path) -> str:
+    """Return how the gateway's log ends, without its requests."""
+    lines = [line for line in log.read_text(errors="replace").splitlines() if '"event":"request"' not in line]
+    return "\n".join(["the gateway said at last:", *lines[-30:]])
 
 
 def _errors(log: Path) -> list[str]:

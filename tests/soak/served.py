@@ -72,13 +72,14 @@ def _resident_bytes() -> int:
 async def serve(config: Path, socket: Path) -> None:
     async def ready(gateway: Gateway) -> None:
         async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            asked = await reader.readline()
-            writer.write(json.dumps(holdings(gateway, kinds=asked.strip() == b"kinds")).encode() + b"\n")
+            line = await reader.readline()
+            writer.write(json.dumps(holdings(gateway, kinds=line.strip() == b"kinds")).encode() + b"\n")
             await writer.drain()
             writer.close()
 
-        await asyncio.start_unix_server(answer, socket)
+        asked.append(await asyncio.start_unix_server(answer, socket))
 
+    asked: list[asyncio.Server] = []  # kept as long as the gateway runs
     await run_gateway(load_settings(config, {}).settings, ready=ready)
 
 
