@@ -58,7 +58,6 @@ async def serving(settings: Settings) -> AsyncIterator[Gateway]:
     """Open the database, migrate it, and serve while the block runs."""
     require_c_extensions()
     logs.configure(settings.logging.format, settings.logging.level)
-    allow_files(settings.server.limits.connections)
     master_key = MasterKey(secret_key(settings))
     async with AsyncExitStack() as stack:
         opened = await stack.enter_async_context(open_database(settings, migrate=True))
@@ -67,6 +66,7 @@ async def serving(settings: Settings) -> AsyncIterator[Gateway]:
         stack.push_async_callback(gateway.stop)
         await gateway.start()
         await stack.enter_async_context(_listening(gateway))
+        allow_files(settings.server.limits.connections)
         if await gateway.accounts.users.is_empty():
             _log.info("there is no user yet: gateway user add NAME --email ADDRESS --role admin --password-stdin")
         if not settings.server.secure:

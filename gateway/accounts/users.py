@@ -120,7 +120,8 @@ class Users:
         """
         if not _storable(name):
             return None
-        row = await self._database.fetchrow(_SQL["by_email" if by_email else "by_username"], name_key(name))
+        statement = _SQL["by_email"] if by_email else _SQL["by_username"]
+        row = await self._database.fetchrow(statement, name_key(name))
         user = User.of(row) if row is not None else None
         if user is None or not user.is_active:
             return None

@@ -13,7 +13,6 @@ from typing import Final
 from gateway.errors import StartupError
 
 _BACKLOG: Final = 1024
-_OTHER_FILES: Final = 200
 _log = logging.getLogger(__name__)
 # What the kernel takes of an answer that it cannot send yet; what is on its way to the client is not limited by it.
 # Without this a reader who takes nothing is given megabytes, all at once, while others wait.
@@ -36,7 +35,7 @@ def allow_files(connections: int) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    wanted = 2 * connections + _OTHER_FILES
+    wanted = 2 * connections  # the client's and the upstream's
     if hard != resource.RLIM_INFINITY and hard < wanted:
         _log.warning(
             "fewer files may be open than server.limits.connections takes", extra={"may": hard, "wanted": wanted}
