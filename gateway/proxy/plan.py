@@ -33,6 +33,9 @@ _KEPT: Final = 1024
 _KEPT_BYTES: Final = 4096
 _LINE_BYTES: Final = 4  # colon, space, CR, LF
 _KEPT_JOURNEYS: Final = 32
+# Much of what is kept by a plan repeats its fields: of large ones there is less, however many paths and routes are
+# asked for with them.
+_KEPT_JOURNEY_BYTES: Final = 16 * 1024
 _KEPT_LINE: Final = 256
 
 
@@ -40,6 +43,7 @@ class Plan:
     """One set of header fields. ``host`` is the one Host field's value, None without one."""
 
     __slots__ = (
+        "_kept",
         "_raw_headers",
         "chunked",
         "clients",
@@ -58,8 +62,9 @@ class Plan:
         "upgrade",
     )
 
-    def __init__(self, request: web.BaseRequest) -> None:
-        """Raises TargetRejected or Refused when fields contradict one another."""
+    def __init__(self, request: web.BaseRequest, size: int) -> None:
+        """``size`` is the fields' in bytes. Raises TargetRejected or Refused when they contradict one another."""
+        self._kept = min(_KEPT_JOURNEYS, max(_KEPT_JOURNEY_BYTES // max(size, 1), 1))
         headers: CIMultiDict[str] | CIMultiDictProxy[str] = request.headers
         self.headers = headers
         hosts = headers.getall("Host", ())
@@ -105,25 +110,25 @@ class Plan:
         """Remember a journey. A query seldom comes twice, and may hold a secret."""
         if len(place[1]) > _KEPT_LINE or "?" in place[1]:
             return
-        if len(self.journeys) >= _KEPT_JOURNEYS:
+        if len(self.journeys) >= self._kept:
             self.journeys.clear()
         self.journeys[place] = journey
 
     def keep_consent(self, key: tuple[int, str], consent: Consent) -> None:
         """Remember the answer to another proxy for a rule and a client's address."""
-        if len(self.consents) >= _KEPT_JOURNEYS:
+        if len(self.consents) >= self._kept:
             self.consents.clear()
         self.consents[key] = consent
 
     def keep_client(self, peer: str | None, client: ClientAddress) -> None:
         """Remember whom the fields come from, when this peer sends them."""
-        if len(self.clients) >= _KEPT_JOURNEYS:
+        if len(self.clients) >= self._kept:
             self.clients.clear()
         self.clients[peer] = client
 
     def keep_key(self, kinds: frozenset[CredentialKind], host: str, key: bytes | None) -> None:
         """Remember a credential's key. Clients choose the host, so it is bounded."""
-        if len(self.keys) >= _KEPT_JOURNEYS:
+        if len(self.keys) >= self._kept:
             self.keys.clear()
         self.keys[kinds, host] = key
 
@@ -131,13 +136,13 @@ class Plan:
         """Remember a journey by its request line, which has no query."""
         if len(line) > _KEPT_LINE:
             return
-        if len(self.fast) >= _KEPT_JOURNEYS:
+        if len(self.fast) >= self._kept:
             self.fast.clear()
         self.fast[line, peer] = journey
 
     def keep_grant(self, place: Hashable, grant: Grant) -> None:
         """Remember what was granted at a place."""
-        if len(self.grants) >= _KEPT_JOURNEYS:
+        if len(self.grants) >= self._kept:
             self.grants.clear()
         self.grants[place] = grant
 
@@ -146,6 +151,8 @@ class Plan:
         key = (rule.index, consumed)
         lines = self.lines.get(key)
         if lines is None:
+            if len(self.lines) >= self._kept:
+                self.lines.clear()
             lines = self.lines[key] = b"".join(fields.filtered(self._raw_headers, rule, consumed))
         return lines
 
@@ -174,7 +181,7 @@ class Plans:
         size = sum(len(name) + len(value) + _LINE_BYTES for name, value in fields)
         if size > self._max_header_bytes:
             raise Refused(HEADER_TOO_LARGE, close=True)
-        plan = Plan(request)
+        plan = Plan(request, size)
         if size <= _KEPT_BYTES:
             self._plans.put(fields, plan)
         return plan

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from gateway.policy.cors import RESPONSE_FIELDS, origin_of
 from gateway.policy.rules import Rule
@@ -10,6 +11,9 @@ from gateway.proxy.fitting import Fitting
 from gateway.proxy.headers import RawHeader, ResponseHeaders, field_lines, without
 from gateway.proxy.journey import Journey
 from gateway.proxy.reply_head import add_length, head_start
+
+# Larger heads are read anew each time (gateway.proxy.whole_response), and never by the very same object.
+_KEPT_BYTES: Final = 2048
 
 
 class RouteReply:
@@ -47,7 +51,8 @@ class RouteReply:
         lines, length = self.filtered(headers)
         add_length(lines, status, length, head_request=False, whole_bytes=body_bytes)
         head = head_start(status, lines)
-        self._last = headers, head
+        if len(head) <= _KEPT_BYTES:
+            self._last = headers, head
         return head
 
 

@@ -8,6 +8,8 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 from multidict import CIMultiDict
 
+from gateway.policy.rules import Match, Rule, RuleTable
+from gateway.proxy.headers import RequestHeaders
 from gateway.proxy.plan import Plans
 from gateway.refusal import Refused
 
@@ -43,6 +45,21 @@ def test_journeys_are_bounded_and_those_with_a_query_not_kept() -> None:
     plan.keep(("GET", "/?code=secret", None), journey)
     plan.keep(("GET", "/" + "x" * 300, None), journey)
     assert plan.journeys == {}
+
+
+def test_what_a_large_set_of_fields_keeps_is_as_much_as_a_small_one_does() -> None:
+    """Lines and grants repeat the fields: by path and route a client could have a hundred copies of them kept."""
+    table = RuleTable.compile([Rule(index, str(index), Match()) for index in range(100)])
+    fields = RequestHeaders(table, ["gateway"])
+    plan = Plans(32768).of(asked(("A", "x" * 3800)))
+    anything: Any = object()
+    for rule in table.rules:
+        plan.forwarded(fields, rule, frozenset())
+        plan.keep(("GET", f"/{rule.index}", None), anything)
+        plan.keep_fast(b"GET /%d HTTP/1.1" % rule.index, None, anything)
+        plan.keep_grant(rule.index, anything)
+    assert 0 < sum(map(len, plan.lines.values())) <= 16 * 1024
+    assert [len(each) for each in (plan.journeys, plan.fast, plan.grants)] == [4, 4, 4]
 
 
 def test_too_many_bytes_are_refused() -> None:
