@@ -11,14 +11,16 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from tests.bench.curve import MEMBERS, RATES, Curve, curves
 from tests.bench.machine import Cores, missing_programs, settle, stop_on_terminate
-from tests.bench.report import document, markdown, text
+from tests.bench.plot import svg
+from tests.bench.report import describe_machine, document, markdown, text
 from tests.bench.rounds import Bench
-from tests.bench.shapes import SHAPES
+from tests.bench.shapes import SAME, SHAPES
 
 NEEDED = ("wrk", "nginx", "taskset")
 
@@ -38,9 +40,36 @@ def options_of(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON")
     form.add_argument("--markdown", action="store_true", help="print the tables of docs/performance.md")
+    parser.add_argument(
+        "--plot", type=Path, metavar="FILE", help="draw latency against offered load there, in place of the tables"
+    )
+    parser.add_argument(
+        "--rates", type=int, nargs="+", default=RATES, metavar="N", help="requests/s that are offered for it"
+    )
     options = parser.parse_args(arguments)
+    if options.plot:
+        options.shape, options.only = [SAME.name], options.only or list(MEMBERS)
     options.shape = options.shape or shapes
     return options
+
+
+def about_curves(options: argparse.Namespace) -> str:
+    """Return what the reader of a plot must know."""
+    machine = describe_machine()
+    return (
+        f"{machine['cpu']}, {machine['cores']} cores, Python {machine['python']}; open loop, Poisson arrivals, "
+        f"{options.connections} connections; the quietest of {options.rounds} x {options.seconds} s"
+    )
+
+
+def _show(found: Sequence[Curve], left_out: Mapping[str, str]) -> int:
+    for curve in found:
+        print(f"{curve.name}{curve.end and f' ({curve.end})'}")
+        for point in curve.points:
+            print(f"  {point.rate:7,} requests/s  p50 {point.p50_ms:8.2f} ms  p99 {point.p99_ms:8.2f} ms")
+    for name, reason in left_out.items():
+        print(f"left out: {name}: {reason}")
+    return 0
 
 
 def main() -> int:
@@ -60,6 +89,11 @@ def main() -> int:
             print(f"nothing to measure: {bench.left_out}", file=sys.stderr)
             return 1
         settle(1)
+        if options.plot:
+            found = curves(bench, options.rates)
+            if any(curve.points for curve in found):
+                options.plot.write_text(svg(found, about_curves(options)), encoding="utf-8")
+            return _show(found, bench.left_out)
         bench.measure()
         settings = {name: getattr(options, name) for name in ("rounds", "seconds", "connections")}
         report = document(bench.results(), bench.left_out, settings)
