@@ -70,7 +70,7 @@ class Hall:
         self._handshake_seconds = server.limits.header_timeout.total_seconds()
         self._doors: list[Door] = []
         self._welcomes: set[asyncio.Task[None]] = set()
-        self._waiting: dict[str | None, deque[tuple[socket.socket, Seat]]] = {}
+        self._waiting: dict[str | None, deque[tuple[socket.socket, Seat, str | None]]] = {}
         self._ushering: asyncio.Handle | None = None
         self._parting: deque[tuple[float, socket.socket]] = deque()
         self._parted: asyncio.TimerHandle | None = None
@@ -99,7 +99,7 @@ class Hall:
         self._doors.clear()
         if self._ushering is not None:
             self._ushering.cancel()
-        for accepted, seat in (each for queue in self._waiting.values() for each in queue):
+        for accepted, seat, _ in (each for queue in self._waiting.values() for each in queue):
             seat.leave()
             accepted.close()
         self._waiting.clear()
@@ -116,23 +116,26 @@ class Hall:
             self.refused["untrusted_peer"] += 1
             accepted.close()
             return
-        seat = self.capacity.take(self._holder(peer))
+        holder = self._holder(peer)
+        seat = self.capacity.take(holder)
         if seat is None:
             self._refuse(accepted, peer)
             return
-        self._waiting.setdefault(peer, deque()).append((accepted, seat))
+        self._waiting.setdefault(holder or peer, deque()).append((accepted, seat, peer))
         if self._ushering is None:
             self._ushering = asyncio.get_running_loop().call_soon(self._usher)
 
     def _usher(self) -> None:
-        """Welcome a few, of each address in turn: a flood from one must not keep the others waiting."""
+        """Welcome a few, of each holder in turn: a flood from one must not keep the others waiting."""
         self._ushering = None
-        for _ in range(min(_WELCOMED_AT_ONCE, sum(map(len, self._waiting.values())))):
-            peer = next(iter(self._waiting))
-            queue = self._waiting.pop(peer)
-            accepted, seat = queue.popleft()
+        for _ in range(_WELCOMED_AT_ONCE):
+            if not self._waiting:
+                return
+            holder = next(iter(self._waiting))
+            queue = self._waiting.pop(holder)
+            accepted, seat, peer = queue.popleft()
             if queue:
-                self._waiting[peer] = queue
+                self._waiting[holder] = queue
             welcome = asyncio.create_task(self._welcome(accepted, seat, peer))
             self._welcomes.add(welcome)
             welcome.add_done_callback(self._welcomes.discard)

@@ -9,6 +9,8 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from gateway.listening.capacity import Seat
+from gateway.listening.hall import Hall
 from gateway.listening.pace import Verdict
 from tests.proxy.conftest import Stand
 from tests.proxy.proxying import RawClient, Standing, Upstream, connected, request
@@ -173,6 +175,27 @@ async def test_one_address_cannot_take_every_place(stand: Stand) -> None:
         others = await open_many(stack, front, 1, "127.0.0.3")
         others[0].send(request("GET /"))
         assert (await others[0].reply()).status == 200
+
+
+async def test_a_flood_from_one_network_has_one_turn_at_a_time(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client may have a /64 of IPv6 to itself: by address it would have a turn for each."""
+    front = await stand()
+    welcomed: list[str] = []
+
+    async def welcome(_hall: Hall, accepted: socket.socket, seat: Seat, peer: str) -> None:
+        welcomed.append(peer)
+        seat.leave()
+        accepted.close()
+
+    monkeypatch.setattr(Hall, "_welcome", welcome)
+    for number in range(50):
+        front.hall._arrived(socket.socket(), f"2001:db8::{number:x}")
+    front.hall._arrived(socket.socket(), "2001:db8:0:1::1")
+    async with asyncio.timeout(5):
+        while len(welcomed) < 51:
+            await asyncio.sleep(0)
+    assert welcomed.index("2001:db8:0:1::1") <= 2
+    assert front.hall.capacity.taken == 0
 
 
 async def test_a_trusted_proxy_has_no_share_but_the_whole(stand: Stand) -> None:
