@@ -63,15 +63,19 @@ def literal_prefix(regex: str) -> PathPattern:
 
     It is read off the leading characters that can mean only themselves; where there is doubt it is ``/**``.
     """
+    literal = literal_beginning(regex) or "/"
+    segments = literal[1:].split("/")[:-1]
+    return PathPattern(f"{literal[: literal.rindex('/')]}/**", tuple(segments), any_rest=True)
+
+
+def literal_beginning(regex: str) -> str:
+    """Return text that every path matching ``regex`` begins with: empty where there is doubt, else from the slash."""
     text = regex.removeprefix("^")
     length = next((at for at, letter in enumerate(text) if letter in _META), len(text))
     if text[length : length + 1] in _QUANTIFIERS:
         length -= 1  # the quantifier is about the letter before it
     literal = text[: max(length, 0)]
-    if not literal.startswith("/") or _may_branch(text):
-        literal = "/"
-    segments = literal[1:].split("/")[:-1]
-    return PathPattern(f"{literal[: literal.rindex('/')]}/**", tuple(segments), any_rest=True)
+    return literal if literal.startswith("/") and not _may_branch(text) else ""
 
 
 def _may_branch(regex: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from gateway.policy.crowd import SMALL, Crowd
 from gateway.policy.path_pattern import STAR, PathPattern
 
 if TYPE_CHECKING:
@@ -17,17 +18,19 @@ _NONE: Final = 1 << 62
 class _Node:
     """``below`` holds the rules for this path and any rest of it, ``here`` those and the ones for just this path.
 
-    Both are in file order. ``least`` is the smallest index in the subtree, so that a walk turns back where
-    nothing better can be.
+    Both are in file order; what is too many to ask one after the other becomes a crowd. ``least`` is the smallest
+    index in the subtree, so that a walk turns back where nothing better can be.
     """
 
-    __slots__ = ("below", "children", "here", "least", "star")
+    __slots__ = ("below", "children", "crowded_below", "crowded_here", "here", "least", "star")
 
     def __init__(self) -> None:
         self.children: dict[str, _Node] = {}
         self.star: _Node | None = None
         self.here: list[Rule] = []
         self.below: list[Rule] = []
+        self.crowded_here: Crowd | None = None
+        self.crowded_below: Crowd | None = None
         self.least = _NONE
 
 
@@ -55,12 +58,14 @@ class PathTrie:
             node.below.append(rule)
 
     def freeze(self) -> None:
-        """Drop what can never be reached: rules behind one that takes every request at the same place."""
+        """Drop what can never be reached, and sort crowds."""
         pending = [self._root]
         while pending:
             node = pending.pop()
             node.here = _reachable(node.here)
             node.below = _reachable(node.below)
+            node.crowded_here = Crowd(node.here) if len(node.here) > SMALL else None
+            node.crowded_below = Crowd(node.below) if len(node.below) > SMALL else None
             pending.extend(node.children.values())
             if node.star is not None:
                 pending.append(node.star)
@@ -76,7 +81,8 @@ class PathTrie:
         waiting: list[tuple[_Node, int]] | None = None
         while True:
             if node is not None and node.least < least:
-                for rule in node.here if at == end else node.below:
+                rules, crowd = (node.here, node.crowded_here) if at == end else (node.below, node.crowded_below)
+                for rule in rules if crowd is None else crowd.candidates(target, headers):
                     if rule.index >= least:
                         break
                     if rule.match.host_and_path_suffice or rule.match.rest_holds(target, headers):
@@ -96,8 +102,14 @@ class PathTrie:
 
 
 def _reachable(rules: list[Rule]) -> list[Rule]:
+    """Leave out rules behind one that takes every request at the same place, or that asks for the same."""
     kept: list[Rule] = []
+    asked: set[object] = set()
     for rule in rules:
+        conditions = (rule.match.methods, rule.match.regex, rule.match.headers)
+        if conditions in asked:
+            continue
+        asked.add(conditions)
         kept.append(rule)
         if rule.match.host_and_path_suffice:
             break

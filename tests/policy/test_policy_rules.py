@@ -10,7 +10,7 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
@@ -307,6 +307,58 @@ def test_the_table_finds_what_asking_each_route_in_order_finds(
     assert found(table(*matches), target, sent) == expected
 
 
+CROWDED = st.builds(
+    lambda path, regex, methods, sent: Match(
+        paths=(parse_pattern(path),) if path else (),
+        regex=re.compile(regex) if regex else None,
+        methods=frozenset(methods),
+        headers=tuple(sent),
+    ),
+    st.sampled_from(["/a/**", "/a/b", None]),
+    st.none()
+    | st.builds(
+        lambda start, end: start + end,
+        st.sampled_from(["/a/b", "/a/bc", "/a/b/c", "/a/", "/a/b?c", "^/a/b", "(?i)/A/", "/a/c|/a/b"]),
+        st.sampled_from(["", ".*", "[a-c]*", "c?", "/.*", "(c|d)?", "{1}"]),
+    ),
+    st.just(()) | st.lists(st.sampled_from(["GET", "POST"]), max_size=2),
+    st.lists(st.tuples(st.sampled_from(["X-A", "x-a", "X-B"]), st.sampled_from(["1", "2", "3"])), max_size=2),
+)
+CROWD_SENT = st.lists(
+    st.tuples(st.sampled_from(["X-A", "x-a", "X-B"]), st.sampled_from(["1", "2", "3", "1, 2"])), max_size=3
+).map(CIMultiDict)
+CROWD_TARGETS = st.builds(
+    lambda path, method: ask(path, method=method),
+    st.sampled_from(["/a/b", "/a/bc", "/a/bcd", "/a/b/", "/a/b/c", "/a/c", "/a", "/a/d"]),
+    st.sampled_from(["GET", "POST"]),
+)
+
+
+@settings(max_examples=300)
+@given(st.lists(CROWDED, min_size=10, max_size=60), CROWD_TARGETS, CROWD_SENT)
+def test_a_crowd_at_one_place_is_asked_as_if_one_after_the_other(
+    matches: list[Match], target: Target, sent: CIMultiDict[str]
+) -> None:
+    expected = next((f"r{at}" for at, one in enumerate(matches) if naively(one, target, sent)), None)
+    assert found(table(*matches), target, sent) == expected
+
+
+@pytest.mark.parametrize("path", ["/a/**", "/a/b"])
+def test_a_crowd_keeps_the_order_of_the_file(path: str) -> None:
+    """Whichever way a rule is told apart by: each stands first once, among many that do not match."""
+    ways = [
+        match(path, headers=(("X-A", "1"),)),
+        match(path, headers=(("X-B", "1"),)),
+        match(path, methods=frozenset({"GET"})),
+        *([Match(regex=re.compile(regex)) for regex in ("/a/b", "/a/.*")] if path == "/a/**" else []),
+    ]
+    others = [match(path, headers=(("X-A", f"no{n}"),)) for n in range(10)]
+    for first in ways:
+        rest = [way for way in ways if way is not first]
+        rules = table(*others[:5], first, *others[5:], *rest)
+        assert found(rules, ask("/a/b"), headers(("X-A", "1"), ("X-B", "1"))) == "r5"
+
+
 @given(st.lists(MATCHES, max_size=6), TARGETS, SENT)
 def test_explain_misses_exactly_what_does_not_match(
     matches: list[Match], target: Target, sent: CIMultiDict[str]
@@ -344,10 +396,16 @@ MAKERS: dict[str, Callable[[int], Match]] = {
     "hosts and paths": lambda n: match(f"/p{n % 100}/**", hosts=(f"h{n // 100}.test",)),
     "starred paths": lambda n: match(f"/*/p{n}/**"),
     "regexes": lambda n: Match(regex=re.compile(rf"/app/p{n}/[a-z]+")),
+    "header values": lambda n: match("/app/**", headers=(("X-Tenant", f"t{n}"),)),
+    "header values at one path": lambda n: match("/p7", headers=(("X-Tenant", f"t{n}"),)),
+    "rare header values": lambda n: match("/app/**", headers=(("X-A", "1"), ("X-Tenant", f"t{n}"))),
+    "regexes that begin alike": lambda n: Match(regex=re.compile(rf"/app/p{n}-[a-z]+")),
+    "the same again": lambda n: match("/app/**", headers=(("X-Tenant", f"t{n % 3}"),)),
     "methods": lambda n: match(f"/p{n // 2}", methods=frozenset({("GET", "POST")[n % 2]})),
 }
 REQUESTS = [
     ask("/app/p7/x"),
+    ask("/app/p7-x"),
     ask("/p7"),
     ask("/z/p9/q", host="h8.test"),
     ask("/p7/x", host="h0.test"),
@@ -356,12 +414,15 @@ REQUESTS = [
 ]
 
 
+TENANT = headers(("X-Tenant", "t7"), ("X-A", "1"))
+
+
 @pytest.mark.parametrize("kind", MAKERS)
 def test_ten_thousand_routes_take_the_steps_of_ten(kind: str) -> None:
     few = table(*(MAKERS[kind](n) for n in range(10)))
     many = table(*(MAKERS[kind](n) for n in range(10_000)))
-    worst_of_few = max(steps(partial(few.find, request, NO_HEADERS)) for request in REQUESTS)
-    worst_of_many = max(steps(partial(many.find, request, NO_HEADERS)) for request in REQUESTS)
+    worst_of_few = max(steps(partial(few.find, request, TENANT)) for request in REQUESTS)
+    worst_of_many = max(steps(partial(many.find, request, TENANT)) for request in REQUESTS)
     assert worst_of_many <= 2 * worst_of_few
     assert worst_of_many < 100
 
