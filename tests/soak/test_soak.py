@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -106,18 +107,28 @@ def test_a_short_soak_finds_nothing() -> None:
     assert "200 idle WebSockets" in run.stdout
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
-def test_a_soak_that_is_stopped_leaves_no_process(number: signal.Signals) -> None:
-    command = [sys.executable, "-m", "tests.soak", "--minutes", "5"]
+# Two upstreams, the gateway, and PostgreSQL with its own; nginx twice, with a worker each.
+STARTED = [
+    pytest.param(["tests.soak", "--minutes", "5"], 8, signal.SIGTERM, id="soak-SIGTERM"),
+    pytest.param(["tests.soak", "--minutes", "5"], 8, signal.SIGINT, id="soak-SIGINT"),
+    pytest.param(["tests.bench", "--only", "nginx", "--shape", "same"], 4, signal.SIGTERM, id="bench-SIGTERM"),
+]
+
+
+@pytest.mark.parametrize(("words", "most", "number"), STARTED)
+def test_a_program_that_is_stopped_leaves_no_process(words: list[str], most: int, number: signal.Signals) -> None:
+    for needed in ("nginx", "wrk", "taskset") if words[0] == "tests.bench" else ():
+        if shutil.which(needed) is None:
+            pytest.skip(f"{needed} is not installed")
+    command = [sys.executable, "-m", *words]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as started:
         family: list[psutil.Process] = []
         deadline = time.monotonic() + 60
-        # two upstreams, the gateway, and PostgreSQL with its own
-        while len(family) < 8 and time.monotonic() < deadline:
+        while len(family) < most and time.monotonic() < deadline:
             time.sleep(0.1)
             family = psutil.Process(started.pid).children(recursive=True)
         os.kill(started.pid, number)
         started.wait(60)
-    assert len(family) >= 8
+    assert len(family) >= most
     _, alive = psutil.wait_procs(family, timeout=20)
     assert alive == []
