@@ -91,18 +91,24 @@ class Trip:
         if not connection.complete or connection.buffered > _LARGEST_WHOLE:
             self.hand_over()
             return
-        grant, journey = self.grant, self.journey
-        status, headers, body = connection.status, connection.headers, connection.take()
-        request_id = self.request_id.encode()
-        if journey.target.method == "HEAD":
-            lines, length = grant.reply.filtered(headers)
-            add_length(lines, status, length, head_request=True, whole_bytes=0)
-            answer = head_bytes(status, lines, request_id)
-        else:
-            answer = b"%b%b\r\n\r\n%b" % (grant.reply.whole_head(status, headers, len(body)), request_id, body)
-        grant.pool.release(connection)
-        self._client.answered(answer)
+        try:
+            head = self._head()
+        except Exception:  # the plain path meets it again, answers and says so; here nobody would
+            self.hand_over()
+            return
+        status, body = connection.status, connection.take()
+        self.grant.pool.release(connection)
+        self._client.answered(head + body)
         self._record(status, len(body))
+
+    def _head(self) -> bytes:
+        connection, reply = self.connection, self.grant.reply
+        status, headers, request_id = connection.status, connection.headers, self.request_id.encode()
+        if self.journey.target.method == "HEAD":
+            lines, length = reply.filtered(headers)
+            add_length(lines, status, length, head_request=True, whole_bytes=0)
+            return head_bytes(status, lines, request_id)
+        return b"%b%b\r\n\r\n" % (reply.whole_head(status, headers, connection.buffered), request_id)
 
     def hand_over(self) -> None:
         """Let the plain path go on from here."""

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from gateway.policy.target import parse_target
 from gateway.proxy.portal import Portal
+from gateway.proxy.route_reply import RouteReply
 from gateway.proxy.server import ClientConnection
 from tests.proxy.conftest import Stand
 from tests.proxy.proxying import Standing, Upstream, connected, request
@@ -149,3 +150,24 @@ async def test_a_client_that_leaves_while_its_request_changes_lanes_is_counted_o
         assert await client.ended() == b""
     assert front.metrics.in_flight == 0
     assert [line["status"] for line in front.log] == [200, 499]
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_an_answer_that_cannot_be_passed_on_leaves_nobody_waiting(
+    front: Standing, upstream: Upstream, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """Raised in the upstream connection's callback, it would reach nobody, and no timeout ends what is answered."""
+
+    def broken(*_: object) -> None:
+        raise ValueError("whatever it may be")
+
+    upstream.answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+    async with connected(front.port) as client:
+        client.send(request(f"{method} /public/x", token=""))
+        assert (await client.reply(method=method)).status == 200
+        monkeypatch.setattr(RouteReply, "filtered", broken)
+        upstream.answer = b"HTTP/1.1 200 Other\r\nContent-Length: 0\r\n\r\n"
+        client.send(request(f"{method} /public/x", token=""))
+        assert (await client.reply(method=method)).status == 500
+    assert front.metrics.in_flight == 0
+    assert [server.in_flight for pool in front.upstreams for server in pool.servers] == [0]
