@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Final
 
@@ -21,7 +22,7 @@ class RevocationLedger:
         self.now = 0
         self._remembered = remembered
         self._forgotten = 0
-        self._numbers: dict[Dependency, int] = {}
+        self._numbers: OrderedDict[Dependency, int] = OrderedDict()  # its oldest is found at once, unlike a dict's
 
     def note(self, dependency: Dependency) -> None:
         """Write down that what rests on ``dependency`` has lost its ground."""
@@ -29,7 +30,7 @@ class RevocationLedger:
         self._numbers.pop(dependency, None)
         self._numbers[dependency] = self.now
         if len(self._numbers) > self._remembered:
-            self._forgotten = self._numbers.pop(next(iter(self._numbers)))
+            _, self._forgotten = self._numbers.popitem(last=False)
 
     def note_all(self) -> None:
         """Write down that nothing verified before now counts."""

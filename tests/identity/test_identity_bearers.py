@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
@@ -157,3 +158,26 @@ async def test_a_token_ends_at_its_own_time(reception: Reception) -> None:
     assert await reception.ask(later) is not None
     with pytest.raises(CredentialRejected):
         await reception.ask(first)
+
+
+@pytest.mark.parametrize("kind", ["session", "bearer", "api_token"])
+async def test_a_credential_that_was_never_seen_takes_one_statement(
+    reception: Reception, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    one, *several = [await reception.ways[kind]() for _ in range(5)]
+    sent: list[str] = []
+    for way in ("fetch", "fetchrow", "fetchval", "execute"):
+        monkeypatch.setattr(reception.database, way, _noting(getattr(reception.database, way), sent))
+    assert await reception.ask(one) is not None
+    assert len(sent) == 1
+    # Those that come together share it.
+    assert None not in await asyncio.gather(*map(reception.ask, several))
+    assert len(sent) == 2
+
+
+def _noting(right: Callable[..., Awaitable[Any]], sent: list[str]) -> Callable[..., Awaitable[Any]]:
+    async def note(sql: str, *arguments: object) -> Any:
+        sent.append(sql)
+        return await right(sql, *arguments)
+
+    return note

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import islice
+from time import process_time
 
 import pytest
 from hypothesis import given
@@ -150,3 +152,34 @@ def test_a_key_tells_apart_all_that_verification_looks_at() -> None:
     assert len(set(keys)) == len(keys)
     # A token counts on every host.
     assert cache_key(Presented(bearer, "authorization", "s"), "b") == keys[4]
+
+
+def seconds_to_replace(entries: int) -> float:
+    """Return the processor time of 5,000 new entries in a full cache of so many that had many before."""
+    clock, known = FakeClock(), verified()
+    full = CredentialCache(clock, RevocationLedger(), max_entries=entries)
+    names = (number.to_bytes(4, "big") for number in range(3 * entries + 5_000))
+    for name in islice(names, 3 * entries // 2):
+        full.put(name, known)
+    started = process_time()
+    for name in islice(names, 5_000):
+        full.put(name, known)
+    return process_time() - started
+
+
+def test_making_room_costs_the_same_in_a_large_cache() -> None:
+    assert min(seconds_to_replace(30_000) for _ in range(3)) < 8 * max(seconds_to_replace(50) for _ in range(3))
+
+
+def seconds_to_note(remembered: int) -> float:
+    ledger = RevocationLedger(remembered)
+    for number in range(remembered * 3 // 2):
+        ledger.note(("session", str(number)))
+    started = process_time()
+    for number in range(5_000):
+        ledger.note(("account", str(number)))
+    return process_time() - started
+
+
+def test_noting_costs_the_same_in_a_long_ledger() -> None:
+    assert min(seconds_to_note(30_000) for _ in range(3)) < 8 * max(seconds_to_note(50) for _ in range(3))
