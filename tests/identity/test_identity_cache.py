@@ -154,12 +154,16 @@ def test_a_key_tells_apart_all_that_verification_looks_at() -> None:
     assert cache_key(Presented(bearer, "authorization", "s"), "b") == keys[4]
 
 
+# As many as the gateway keeps. After eight fifths of that a plain dict has its most holes in front: it is next to grow.
+LARGE = 50_000
+
+
 def seconds_to_replace(entries: int) -> float:
     """Return the processor time of 5,000 new entries in a full cache of so many that had many before."""
     clock, known = FakeClock(), verified()
     full = CredentialCache(clock, RevocationLedger(), max_entries=entries)
-    names = (number.to_bytes(4, "big") for number in range(3 * entries + 5_000))
-    for name in islice(names, 3 * entries // 2):
+    names = (number.to_bytes(4, "big") for number in range(8 * entries // 5 + 5_000))
+    for name in islice(names, 8 * entries // 5):
         full.put(name, known)
     started = process_time()
     for name in islice(names, 5_000):
@@ -168,12 +172,12 @@ def seconds_to_replace(entries: int) -> float:
 
 
 def test_making_room_costs_the_same_in_a_large_cache() -> None:
-    assert min(seconds_to_replace(30_000) for _ in range(3)) < 8 * max(seconds_to_replace(50) for _ in range(3))
+    assert min(seconds_to_replace(LARGE) for _ in range(2)) < 8 * max(seconds_to_replace(50) for _ in range(3))
 
 
 def seconds_to_note(remembered: int) -> float:
     ledger = RevocationLedger(remembered)
-    for number in range(remembered * 3 // 2):
+    for number in range(remembered * 8 // 5):
         ledger.note(("session", str(number)))
     started = process_time()
     for number in range(5_000):
@@ -182,4 +186,4 @@ def seconds_to_note(remembered: int) -> float:
 
 
 def test_noting_costs_the_same_in_a_long_ledger() -> None:
-    assert min(seconds_to_note(30_000) for _ in range(3)) < 8 * max(seconds_to_note(50) for _ in range(3))
+    assert min(seconds_to_note(LARGE) for _ in range(2)) < 8 * max(seconds_to_note(50) for _ in range(3))
