@@ -169,7 +169,7 @@ class Play:
             reply = await client.reply()
         except (asyncio.IncompleteReadError, ConnectionError):
             return
-        assert (reply.status, reply.body) == (200, target), "out of step"
+        assert (reply.status, reply.body) == (200, target), ("out of step", reply)
 
     async def _answered(self, client: RawClient) -> bool:
         """Hold the answer against the row, and return whether the connection is closed after it."""
