@@ -64,18 +64,20 @@ class Resolver:
         kinds: frozenset[CredentialKind],
         host: str,
         certificate: ClientCertificate | None = None,
+        key: bytes | None = None,
     ) -> Verified | None:
         """Return who asks, or None when nothing is presented. Every credential presented must be good.
 
+        ``key`` is what ``key_of`` said of the same arguments, where it was asked.
         Raises CredentialRejected, StorageUnavailable, TargetRejected.
         """
         presented = self.presenter.present(headers, kinds, certificate)
         if not presented:
             return None
+        if len(presented) == 1:
+            return await self._verify(presented[0], host, key)
         verified = [await self._verify(each, host) for each in presented]
         first = verified[0]
-        if len(verified) == 1:
-            return first
         if any(each.identity.user_id != first.identity.user_id for each in verified):
             raise CredentialRejected("credentials_disagree")
         both = replace(
@@ -90,8 +92,8 @@ class Resolver:
             raise StorageUnavailable("a credential was revoked while another was verified")
         return both
 
-    async def _verify(self, presented: Presented, host: str) -> Verified:
-        key = cache_key(presented, host)
+    async def _verify(self, presented: Presented, host: str, key: bytes | None = None) -> Verified:
+        key = key or cache_key(presented, host)
         known = self._memory.known(key)
         if known is not None:
             return known

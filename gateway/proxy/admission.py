@@ -14,7 +14,7 @@ from gateway.identity.resolver import NOBODY, Resolver
 from gateway.identity.verified import Verified
 from gateway.observability.access_log import AccessLog, Who
 from gateway.observability.metrics import Metrics
-from gateway.policy.cors import preflight_method
+from gateway.policy.cors import origin_of, preflight_method
 from gateway.policy.decision import Decision, Outcome, decide
 from gateway.policy.origin import same_origin
 from gateway.policy.rate_limit import Buckets, bucket_key
@@ -24,6 +24,7 @@ from gateway.proxy.allowance import Allowance
 from gateway.proxy.headers import ResponseHeaders
 from gateway.proxy.journey import Grant, Journey
 from gateway.proxy.plan import Plan
+from gateway.proxy.recent import Recent
 from gateway.proxy.request_head import RequestHeads, request_line
 from gateway.proxy.route_reply import RouteReply
 from gateway.proxy.times import Times
@@ -32,6 +33,7 @@ from gateway.proxy.upstream.upstreams import Upstreams
 from gateway.refusal import BAD_ORIGIN, BAD_UPGRADE, Refused, of_decision
 
 _AMBIENT: Final = frozenset({CredentialKind.SESSION, CredentialKind.CLIENT_CERTIFICATE})
+_KEPT_REPLIES: Final = 1024
 _ALLOW: Final = Outcome.ALLOW
 
 
@@ -66,6 +68,8 @@ class Admission:
         self._heads = heads
         self._response_headers = response_headers
         self._client_seconds = client_seconds
+        # By rule, origin of the target, and the page whose script asks where that matters.
+        self._replies: Recent[tuple[int, str, str, int | None, str | None], RouteReply] = Recent(_KEPT_REPLIES)
         self._buckets = {rule.index: Buckets(rule.rate_limit) for rule in rules.rules if rule.rate_limit is not None}
 
     def route(self, journey: Journey) -> None:
@@ -123,7 +127,9 @@ class Admission:
         if connection is not None and not journey.client.trusted and CredentialKind.CLIENT_CERTIFICATE in kinds:
             certificate = connection.certificate
         try:
-            verified = await self._resolver.resolve(journey.plan.headers, kinds, journey.target.host, certificate)
+            verified = await self._resolver.resolve(
+                journey.plan.headers, kinds, journey.target.host, certificate, journey.key
+            )
         except GatewayError:
             counts["any", "refused"] += 1
             raise
@@ -182,9 +188,19 @@ class Admission:
             self._access_log.who(Who(rule.name, user, decision.reason, pool.name)),
             (rule.name, "allow", decision.reason),
             upgrade,
-            RouteReply(self._response_headers, rule, journey, [server.url for server in pool.servers]),
+            self._reply(rule, journey, pool),
             self.allowance(rule, journey, verified),
         )
+
+    def _reply(self, rule: Rule, journey: Journey, pool: UpstreamPool) -> RouteReply:
+        target = journey.target
+        origin = origin_of(journey.plan.headers) if rule.cors is not None else None
+        place = (rule.index, target.scheme, target.host, target.port, origin)
+        reply = self._replies.get(place)
+        if reply is None:
+            reply = RouteReply(self._response_headers, rule, journey, [server.url for server in pool.servers])
+            self._replies.put(place, reply)
+        return reply
 
     def allowance(self, rule: Rule, journey: Journey, verified: Verified | None) -> Allowance | None:
         """Return the bucket that such a request takes from, None on a route without a limit."""

@@ -84,7 +84,9 @@ class RequestHeads:
         """Return the head of every such request. Raises TargetRejected for fields that have no single reading."""
         consumed = verified.consumed if verified is not None else NOTHING
         headers = plan.headers
-        if "Authorization" in headers or "X-API-Key" in headers:
+        if ("authorization" not in consumed and "Authorization" in headers) or (
+            "x-api-key" not in consumed and "X-API-Key" in headers
+        ):
             if plan.ours is None:
                 plan.ours = is_ours(headers, self._issuer)
             consumed |= plan.ours
