@@ -18,12 +18,17 @@ _LOOKS = 4
 
 @dataclass(frozen=True, slots=True)
 class Holdings:
-    """Tasks by coroutine, files by kind, requests under way by place, resident memory, objects of the collector."""
+    """Tasks by coroutine, files by kind, requests under way by place, memory, objects of the collector.
+
+    ``used_bytes`` are what the allocators have given out, ``resident_bytes`` what the process takes from the machine:
+    the gaps that short-lived memory leaves between long-lived are in the latter only.
+    """
 
     tasks: Mapping[str, int]
     files: Mapping[str, int]
     under_way: Mapping[str, int]
     resident_bytes: int
+    used_bytes: int
     objects: int
     kinds: Mapping[str, int]
 

@@ -10,7 +10,9 @@ import ctypes
 import gc
 import json
 import os
+import re
 import sys
+import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -40,6 +42,7 @@ def holdings(gateway: Gateway, *, kinds: bool) -> dict[str, Any]:
             "upstream": sum(server.in_flight for pool in gateway.upstreams for server in pool.servers),
         },
         "resident_bytes": _resident_bytes(),
+        "used_bytes": _malloc_bytes() + _python_bytes(),
         "objects": len(gc.get_objects()),
     }
     if kinds:
@@ -62,6 +65,51 @@ def _files() -> Counter[str]:
         except OSError:
             continue  # the one that listed them
     return found
+
+
+class _Mallinfo(ctypes.Structure):
+    """``struct mallinfo2`` of mallinfo(3)."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_size_t)
+        for name in (
+            "arena",
+            "ordblks",
+            "smblks",
+            "hblks",
+            "hblkhd",
+            "usmblks",
+            "fsmblks",
+            "uordblks",
+            "fordblks",
+            "top",
+        )
+    )
+
+
+def _malloc_bytes() -> int:
+    """Return what was asked of malloc and not given back; 0 where the C library does not say."""
+    ask = getattr(ctypes.CDLL(None), "mallinfo2", None)
+    if ask is None:
+        return 0
+    ask.restype = _Mallinfo
+    found = ask()
+    return int(found.uordblks) + int(found.hblkhd)
+
+
+def _python_bytes() -> int:
+    """Return what Python's own allocator has given out. It tells that to standard error only."""
+    kept = os.dup(2)
+    with tempfile.TemporaryFile("w+") as file:
+        os.dup2(file.fileno(), 2)
+        try:
+            sys._debugmallocstats()
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+        file.seek(0)
+        found = re.search(r"bytes in allocated blocks\s*=\s*([\d,]+)", file.read())
+    return int(found[1].replace(",", "")) if found else 0
 
 
 def _resident_bytes() -> int:

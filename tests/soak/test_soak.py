@@ -23,7 +23,7 @@ from tests.soak.run import ALLOWED_BYTES, CAST, Outcome, report
 from tests.soak.scene import hold, response
 
 ROOT = Path(__file__).resolve().parents[2]
-HELD = Holdings({"patrol": 1}, {"socket": 9}, {"requests": 0}, 90 << 20, 1000, {})
+HELD = Holdings({"patrol": 1}, {"socket": 9}, {"requests": 0}, 90 << 20, 50 << 20, 1000, {})
 
 
 def outcome(after: Holdings = HELD, *wrong: str, log_errors: tuple[str, ...] = (), idle: str = "") -> Outcome:
@@ -34,7 +34,7 @@ def outcome(after: Holdings = HELD, *wrong: str, log_errors: tuple[str, ...] = (
 def test_nothing_gained_is_all_well() -> None:
     assert outcome().faults == []
     assert report(outcome()).endswith("all well\n")
-    fewer = replace(HELD, files={"socket": 3}, resident_bytes=HELD.resident_bytes + ALLOWED_BYTES)
+    fewer = replace(HELD, files={"socket": 3}, used_bytes=HELD.used_bytes + ALLOWED_BYTES)
     assert outcome(fewer).faults == []
 
 
@@ -44,7 +44,7 @@ def test_nothing_gained_is_all_well() -> None:
         (outcome(replace(HELD, tasks={"patrol": 1, "Exchange.run": 2})), "tasks left: {'Exchange.run': 2}"),
         (outcome(replace(HELD, files={"socket": 10})), "files left: {'socket': 1}"),
         (outcome(replace(HELD, under_way={"requests": 1})), "under way for ever: {'requests': 1}"),
-        (outcome(replace(HELD, resident_bytes=190 << 20)), "memory grew by 104.9 MB"),
+        (outcome(replace(HELD, used_bytes=150 << 20)), "memory grew by 104.9 MB"),
         (outcome(HELD, "read: bob for ann"), "wrong: read: bob for ann"),
         (outcome(log_errors=("Traceback",)), "logged: Traceback"),
         (outcome(idle="talk"), "never done: talk"),
