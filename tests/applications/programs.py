@@ -43,9 +43,12 @@ async def _answering(port: int, process: asyncio.subprocess.Process) -> None:
         except OSError:
             await asyncio.sleep(0.05)
         else:
+            # Nobody listens yet, and the kernel may give the call the very port that it calls: then it reaches itself.
+            itself = writer.get_extra_info("sockname") == writer.get_extra_info("peername")
             writer.close()
             await writer.wait_closed()
-            return
+            if not itself:
+                return
     raise TimeoutError("it does not answer")
 
 
