@@ -28,15 +28,18 @@ LEVELS = {
     "gateway.storage": 4,
     "gateway.tokens": 5,
     "gateway.accounts": 6,
+    "gateway.oauth.state": 6,
     "gateway.identity": 7,
-    "gateway.housekeeping": 8,
-    "gateway.proxy": 8,
-    "gateway.api": 8,
-    "gateway.web": 8,
-    "gateway.app": 9,
-    "gateway.serving": 10,
-    "gateway.demo": 10,
-    "gateway.cli": 11,
+    "gateway.oauth": 8,
+    "gateway.housekeeping": 9,
+    "gateway.proxy": 9,
+    "gateway.api": 9,
+    # draws the pages that an authorization waits for
+    "gateway.web": 9,
+    "gateway.app": 10,
+    "gateway.serving": 11,
+    "gateway.demo": 11,
+    "gateway.cli": 12,
 }
 
 PURE = ("asyncio", "socket", "aiohttp", "asyncpg", "os", "pathlib", "subprocess", "time", "random")

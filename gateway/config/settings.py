@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, StrictBool, StrictInt
 
 from gateway.config.authz import Authz
+from gateway.config.oauth import OAuth
 from gateway.config.route import Route
 from gateway.config.scalars import Duration, parse_duration
 from gateway.config.section import Section
@@ -152,6 +153,8 @@ class Settings(Section):
     """What the pages look like."""
     authz: Authz = Authz()
     """Decisions for other proxies."""
+    oauth: OAuth = OAuth()
+    """The gateway as an OAuth 2.1 and OpenID Connect provider."""
     upstreams: dict[UpstreamName, Upstream] = Field(default_factory=dict)
     """Named pools of servers."""
     routes: tuple[Route, ...] = ()

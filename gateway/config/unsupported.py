@@ -8,7 +8,6 @@ UNSUPPORTED: Final = frozenset(
     {
         "cors",
         "mail",
-        "oauth",
         "providers",
         "tests",
         "trusted_issuers",

@@ -1,0 +1,1 @@
+"""What the authorization server keeps: clients, families, codes, consents, requests that wait."""
