@@ -1,4 +1,4 @@
-"""Signing keys: next, active, retired. All three are published, one signs."""
+"""Signing keys: next, active, retired. All three are published, one signs: one of each algorithm that is in use."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class SigningKeys:
         self._clock = clock
         self._keys: dict[str, SigningKey] = {}
         self._verification: dict[str, VerificationKey] = {}
-        self._active: SigningKey | None = None
+        self._active: dict[str, SigningKey] = {}  # by algorithm
         self._one_load = asyncio.Lock()
 
     async def load(self) -> None:
@@ -80,58 +80,72 @@ class SigningKeys:
         ]
         self._keys = {key.kid: key for key in keys}
         self._verification = {key.kid: VerificationKey(key.kid, key.algorithm, JWK(**key.public)) for key in keys}
-        self._active = next((key for key in keys if key.state == "active"), None)
+        self._active = {key.algorithm: key for key in keys if key.state == "active"}
 
     async def ensure(self) -> None:
         """Make the first keys, rotate when the schedule says so, and forget keys that nothing valid needs."""
         await self.load()
         now = self._clock.now()
-        if self._is_due(self._active.activated_at if self._active else None):
+        if not self._active or any(self._is_due(key.activated_at) for key in self._active.values()):
             await self._rotate(only_if_due=True)
         longest = max(self._settings.refresh_lifetime, self._settings.access_lifetime)
         if await self._database.execute(_SQL["forget_retired"], now - longest - timedelta(days=1)):
             await self.load()
 
-    async def rotate(self) -> str:
-        """Promote the next key, retire the active one, make a new next. Returns the active kid.
+    async def prepare(self, algorithm: str) -> None:
+        """Make keys of an algorithm that nothing has been signed with yet; of each there is a next and an active one."""
+        if algorithm in self._active:
+            return
+        async with self._database.transaction() as connection:
+            await connection.execute(_SQL["lock"])
+            rows = await connection.fetch(_SQL["all"])
+            if algorithm not in _activated(rows):
+                await self._promote(connection, rows, algorithm)
+        await self.load()
 
-        Tokens of the retired key stay good until they expire. The new active key has been published since
-        the last rotation, so verifiers that cache the key set know it.
+    async def rotate(self) -> str:
+        """Promote the next keys, retire the active ones, make new next ones. Returns the kid that signs from now on.
+
+        Tokens of the retired keys stay good until they expire. The new active keys have been published since
+        the last rotation, so verifiers that cache the key set know them.
         """
         return await self._rotate()
 
     async def _rotate(self, *, only_if_due: bool = False) -> str:
+        algorithm = self._settings.algorithm
         async with self._database.transaction() as connection:
             await connection.execute(_SQL["lock"])
             rows = await connection.fetch(_SQL["all"])
-            active = next((row for row in rows if row["state"] == "active"), None)
+            activated = _activated(rows)
             # Another process was first: a second rotation would sign with a key that nobody has seen.
-            if not only_if_due or active is None or self._is_due(active["activated_at"]):
-                kid = await self._promote(connection, rows)
-            else:
-                kid = str(active["kid"])
+            due = {each for each, at in activated.items() if not only_if_due or self._is_due(at)}
+            if (due or not activated) and algorithm not in activated:
+                # The configured algorithm has changed. What it replaces is made again by `prepare`, if a client wants it.
+                for each in due:
+                    await connection.execute(_SQL["drop_next"], each)
+                    await connection.execute(_SQL["retire_active"], each, self._clock.now())
+                due = {algorithm}
+            for each in sorted(due):
+                await self._promote(connection, rows, each)
         await self.load()
-        return kid
+        return self._signer(None).kid
 
-    async def _promote(self, connection: Connection, rows: Sequence[asyncpg.Record]) -> str:
-        upcoming = [row for row in rows if row["state"] == "next"]
+    async def _promote(self, connection: Connection, rows: Sequence[asyncpg.Record], algorithm: str) -> None:
+        upcoming = [row for row in rows if row["state"] == "next" and row["algorithm"] == algorithm]
         usable = [row["kid"] for row in upcoming if self._is_usable(row)]
         if upcoming and not usable:
-            await connection.execute(_SQL["drop_next"])
-        kid = usable[0] if usable else await self._make(connection)
-        await connection.execute(_SQL["retire_active"], self._clock.now())
+            await connection.execute(_SQL["drop_next"], algorithm)
+        kid = usable[0] if usable else await self._make(connection, algorithm)
+        await connection.execute(_SQL["retire_active"], algorithm, self._clock.now())
         await connection.execute(_SQL["activate"], kid, self._clock.now())
-        await self._make(connection)
+        await self._make(connection, algorithm)
         await publish(connection, "key", "rotated")
-        return kid
 
     def _is_due(self, activated_at: datetime | None) -> bool:
         return activated_at is None or activated_at + self._settings.key_rotation <= self._clock.now()
 
     def _is_usable(self, row: asyncpg.Record) -> bool:
-        """Say whether a next key is of the configured algorithm and was stored under this master key."""
-        if row["algorithm"] != self._settings.algorithm:
-            return False
+        """Say whether a next key was stored under this master key."""
         try:
             self._vault.open(row["private_jwe"], row["kid"])
         except StartupError:
@@ -142,10 +156,13 @@ class SigningKeys:
         """Refuse everything that ``kid`` signed, from now on. Raises NotFound; the active key must be rotated first."""
         async with self._database.transaction() as connection:
             await connection.execute(_SQL["lock"])
-            if not await connection.execute(_SQL["retire"], kid):
+            algorithm = await connection.fetchval(_SQL["retire"], kid)
+            if algorithm is None:
                 raise NotFound(f"no key {kid} that is next or retired; an active key is rotated out first")
-            if not any(row["state"] == "next" for row in await connection.fetch(_SQL["all"])):
-                await self._make(connection)  # a key that was made when it is needed would be news to verifiers
+            rows = [row for row in await connection.fetch(_SQL["all"]) if row["algorithm"] == algorithm]
+            if {row["state"] for row in rows} & {"active", "next"} == {"active"}:
+                # A key that was made when it is needed would be news to verifiers.
+                await self._make(connection, algorithm)
             await publish(connection, "key", kid)
         await self.load()
 
@@ -157,21 +174,36 @@ class SigningKeys:
         """Return the public key that ``kid`` names, or None."""
         return self._verification.get(kid)
 
-    def sign(self, claims: Mapping[str, Any], typ: str) -> str:
-        """Return ``claims`` signed by the active key."""
-        active = self._active
-        if active is None or active.private is None:
+    def sign(self, claims: Mapping[str, Any], typ: str, algorithm: str | None = None) -> str:
+        """Return ``claims`` signed by the active key, of an algorithm that has been prepared when one is named."""
+        active = self._signer(algorithm)
+        if active.private is None:
             raise StartupError("there is no active signing key; make one with `gateway keys rotate`")
         return sign(active.private, active.kid, active.algorithm, claims, typ)
+
+    def _signer(self, algorithm: str | None) -> SigningKey:
+        active = self._active.get(algorithm or self._settings.algorithm)
+        if active is None and algorithm is None:
+            # The configured algorithm is a new one: the keys that are there sign until they are due.
+            active = min(self._active.values(), key=lambda key: key.created_at, default=None)
+        if active is None:
+            raise StartupError("there is no active signing key; make one with `gateway keys rotate`")
+        return active
 
     def jwks(self) -> dict[str, Any]:
         """Return the public key set (RFC 7517 section 5)."""
         return {"keys": [dict(key.public) for key in self._keys.values()]}
 
-    async def _make(self, connection: Connection) -> str:
-        algorithm, kid = self._settings.algorithm, secrets.token_urlsafe(12)
-        key = JWK.generate(**_PARAMETERS[algorithm], kid=kid, use="sig", alg=algorithm)
+    async def _make(self, connection: Connection, algorithm: str) -> str:
+        kid = secrets.token_urlsafe(12)
+        # An RSA key takes a quarter of a second to find.
+        key = await asyncio.to_thread(JWK.generate, **_PARAMETERS[algorithm], kid=kid, use="sig", alg=algorithm)
         now = self._clock.now()
         sealed = self._vault.seal(key)
         await connection.execute(_SQL["insert"], kid, algorithm, "next", key.export_public(), sealed, now, None)
         return kid
+
+
+def _activated(rows: Sequence[asyncpg.Record]) -> dict[str, datetime | None]:
+    """Return since when each algorithm's active key has signed."""
+    return {row["algorithm"]: row["activated_at"] for row in rows if row["state"] == "active"}

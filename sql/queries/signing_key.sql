@@ -13,7 +13,7 @@ values ($1, $2, $3, $4::text::jsonb, $5, $6, $7);
 
 -- name: retire_active
 -- Expects one row, or none before the first key.
-update signing_key set state = 'retired', retired_at = $1 where state = 'active';
+update signing_key set state = 'retired', retired_at = $2 where state = 'active' and algorithm = $1;
 
 -- name: activate
 -- Expects one row.
@@ -21,10 +21,10 @@ update signing_key set state = 'active', activated_at = $2 where kid = $1 and st
 
 -- name: retire
 -- Ends a key before its time: what it signed is refused from now on.
-delete from signing_key where kid = $1 and state <> 'active';
+delete from signing_key where kid = $1 and state <> 'active' returning algorithm;
 
 -- name: drop_next
-delete from signing_key where state = 'next';
+delete from signing_key where state = 'next' and algorithm = $1;
 
 -- name: forget_retired
 -- Keys whose last token has expired.

@@ -263,3 +263,25 @@ async def test_an_access_token_says_how_its_owner_authenticated(mint: Mint, name
         return  # a text is what it should be; whether such a family exists is asked of the database
     with pytest.raises(TokenRejected, match="malformed"):
         mint.access.verify(mint.keys.sign({**claims, name: value}, "at+jwt"))
+
+
+async def test_another_algorithm_is_prepared_once_and_rotates_with_the_rest(mint: Mint) -> None:
+    with pytest.raises(StartupError):
+        mint.keys.sign({"sub": "ann"}, "JWT", "RS256")
+    await asyncio.gather(mint.keys.prepare("RS256"), mint.keys.prepare("RS256"))
+    assert sorted((key.algorithm, key.state) for key in mint.keys.list()) == [
+        ("ES256", "active"),
+        ("ES256", "next"),
+        ("RS256", "active"),
+        ("RS256", "next"),
+    ]
+    upcoming = {key.algorithm: key.kid for key in mint.keys.list() if key.state == "next"}
+    mint.clock.advance(timedelta(days=91))
+    await mint.keys.ensure()
+    assert {key.algorithm: key.kid for key in mint.keys.list() if key.state == "active"} == upcoming
+    header = mint.keys.sign({"sub": "ann"}, "JWT", "RS256").partition(".")[0]
+    assert json.loads(base64.urlsafe_b64decode(header + "==")) == {
+        "alg": "RS256",
+        "kid": upcoming["RS256"],
+        "typ": "JWT",
+    }
