@@ -93,7 +93,7 @@ class SigningKeys:
             await self.load()
 
     async def prepare(self, algorithm: str) -> None:
-        """Make keys of an algorithm that nothing has been signed with yet; of each there is a next and an active one."""
+        """Make keys of an algorithm that nothing has been signed with yet: an active one and the next."""
         if algorithm in self._active:
             return
         async with self._database.transaction() as connection:
@@ -120,7 +120,7 @@ class SigningKeys:
             # Another process was first: a second rotation would sign with a key that nobody has seen.
             due = {each for each, at in activated.items() if not only_if_due or self._is_due(at)}
             if (due or not activated) and algorithm not in activated:
-                # The configured algorithm has changed. What it replaces is made again by `prepare`, if a client wants it.
+                # The configured algorithm is a new one. `prepare` makes the old ones again, if a client wants them.
                 for each in due:
                     await connection.execute(_SQL["drop_next"], each)
                     await connection.execute(_SQL["retire_active"], each, self._clock.now())
