@@ -54,18 +54,15 @@ async def prepare(accounts: Accounts, account_id: str, directory: Path, runs: in
 
 
 def _issuer(accounts: Accounts, token: str) -> Issuer:
-    active = accounts.keys._active
-    assert active is not None
+    active = accounts.keys._active["ES256"]
     claims = _decoded(token.split(".")[1])
     return Issuer(active.private, token, claims["iss"], claims["aud"])
 
 
 def _signer(accounts: Accounts, pattern: str) -> Callable[[str], str]:
     """Return what makes a token like ``pattern`` for a login. The gateway's own way takes its time over 100,000."""
-    active = accounts.keys._active
-    assert active is not None
+    active = accounts.keys._active["ES256"]
     assert active.private is not None
-    assert active.algorithm == "ES256"
     key = active.private.get_op_key("sign")
     head, body, _ = pattern.split(".")
     claims = _decoded(body)
