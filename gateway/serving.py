@@ -13,6 +13,7 @@ from typing import Final
 from aiohttp import web
 
 from gateway.app import Gateway
+from gateway.clock import Clock
 from gateway.config.secrets import secret_key
 from gateway.config.settings import Settings
 from gateway.listening.figures import count_certificates, count_clients
@@ -54,14 +55,14 @@ async def run_gateway(settings: Settings, *, ready: Ready | None = None, stop: a
 
 
 @asynccontextmanager
-async def serving(settings: Settings) -> AsyncIterator[Gateway]:
-    """Open the database, migrate it, and serve while the block runs."""
+async def serving(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Gateway]:
+    """Open the database, migrate it, and serve while the block runs; ``clock`` instead of the machine's."""
     require_c_extensions()
     logs.configure(settings.logging.format, settings.logging.level)
     master_key = MasterKey(secret_key(settings))
     async with AsyncExitStack() as stack:
         opened = await stack.enter_async_context(open_database(settings, migrate=True))
-        gateway = Gateway(settings, opened, master_key)
+        gateway = Gateway(settings, opened, master_key, clock)
         # Entered before starting, so that a start that fails half-way is undone as well.
         stack.push_async_callback(gateway.stop)
         await gateway.start()

@@ -1,7 +1,8 @@
-"""A clock that stands still until a test moves it."""
+"""Clocks that a test moves: one stands still until then, the other runs on by itself."""
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 
 
@@ -26,3 +27,20 @@ class FakeClock:
         delta = amount if isinstance(amount, timedelta) else timedelta(seconds=amount)
         self._now += delta
         self._monotonic += delta.total_seconds()
+
+
+class RunningClock:
+    """The machine's clock and what a test has added to it, for whole gateways, whose tasks wait in real time."""
+
+    def __init__(self) -> None:
+        self._added = timedelta()
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self._added
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self._added.total_seconds()
+
+    def advance(self, amount: timedelta | float) -> None:
+        """Move on by a timedelta or by seconds."""
+        self._added += amount if isinstance(amount, timedelta) else timedelta(seconds=amount)

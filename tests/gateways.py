@@ -21,6 +21,7 @@ from yarl import URL
 from gateway.accounts.sessions import Login
 from gateway.accounts.user import User
 from gateway.app import Gateway
+from gateway.clock import Clock
 from gateway.config.load import load_settings
 from gateway.serving import serving
 
@@ -141,7 +142,9 @@ class GatewayFactory:
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
     _started: int = 0
 
-    async def __call__(self, yaml: str = "", *, port: int = 0, database: str = "", **environ: str) -> Running:
+    async def __call__(
+        self, yaml: str = "", *, port: int = 0, database: str = "", clock: Clock | None = None, **environ: str
+    ) -> Running:
         """Serve with ``yaml`` added to a configuration for this test; ``{port}`` in it is the gateway's.
 
         ``environ`` overrides scalars as the environment does: ``SERVER__PREFIX="/auth"``.
@@ -155,7 +158,7 @@ class GatewayFactory:
             **environ,
         }
         settings = load_settings(config, {f"GATEWAY_{name}": value for name, value in values.items()}).settings
-        running = await self._stack.enter_async_context(serving(settings))
+        running = await self._stack.enter_async_context(serving(settings, clock))
         client = await self._stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
         return Running(running, port, client, config)
 

@@ -1,0 +1,18 @@
+"""A provider to sign in through."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.gateways import GatewayFactory, gateway_factory
+from tests.oauth.op import Op, start_op
+
+__all__ = ["gateway_factory"]
+
+
+@pytest.fixture
+async def op(gateway_factory: GatewayFactory) -> Op:
+    """Serve a provider that knows ann."""
+    provider = await start_op(gateway_factory)
+    await provider.person()
+    return provider
