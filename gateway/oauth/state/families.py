@@ -1,0 +1,151 @@
+"""Families of tokens: what one person granted one client at one moment.
+
+A family stands before its first token, so that a code or a refresh token that comes back can always end it
+(RFC 9700 section 4.14).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+
+from gateway.accounts.user import User
+from gateway.clock import Clock
+from gateway.storage.database import Connection, Database
+from gateway.storage.events import EventFeed, publish
+from gateway.storage.statements import statements
+
+_SQL: Final = statements("family")
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """What somebody grants. ``claims`` is the claims parameter (OpenID Connect Core 1.0 section 5.5), read.
+
+    ``login_id`` names the browser login that it was granted in; without ``offline`` the family ends with that.
+    """
+
+    account_id: str
+    client_id: str
+    scopes: tuple[str, ...]
+    authenticated_at: datetime
+    methods: tuple[str, ...]
+    expires_at: datetime
+    resources: tuple[str, ...] = ()
+    claims: Mapping[str, Any] | None = field(default=None, repr=False)
+    acr: str | None = None
+    login_id: str | None = None
+    offline: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A family that is good, with its person as they are now."""
+
+    id: str
+    user: User
+    granted: Granted
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        return self.granted.scopes
+
+
+class Families:
+    """Begins, finds, renews and ends families."""
+
+    def __init__(self, database: Database, clock: Clock, feed: EventFeed | None = None) -> None:
+        self._database = database
+        self._clock = clock
+        self._feed = feed
+
+    async def begin(self, connection: Connection, granted: Granted) -> str | None:
+        """Begin a family in the caller's transaction. None: the account or the login is over."""
+        account = UUID(granted.account_id)
+        if await connection.fetchval(_SQL["lock_account"], account) is None:
+            return None
+        family_id = await connection.fetchval(
+            _SQL["insert"],
+            account,
+            granted.client_id,
+            list(granted.scopes),
+            list(granted.resources),
+            None if granted.claims is None else json.dumps(granted.claims),
+            granted.acr,
+            granted.authenticated_at,
+            list(granted.methods),
+            None if granted.login_id is None else UUID(granted.login_id),
+            granted.offline,
+            self._clock.now(),
+            granted.expires_at,
+        )
+        return None if family_id is None else str(family_id)
+
+    async def find(self, family_id: str) -> Family | None:
+        """Return a good family of a client."""
+        try:
+            key = UUID(family_id)
+        except ValueError:
+            return None
+        row = await self._database.fetchrow(_SQL["by_id"], key, self._clock.now())
+        return None if row is None else family_of(row)
+
+    async def first_token(self, family_id: str, jti: str) -> bool:
+        """Note the first refresh token of a family. False: the family has been revoked meanwhile."""
+        row = await self._database.fetchval(_SQL["insert_token"], token_hash(jti), UUID(family_id), self._clock.now())
+        return row is not None
+
+    async def of_refresh_token(self, jti: str, client_id: str) -> tuple[Family, bool] | None:
+        """Return the good family of a client's refresh token, and whether the token was used before."""
+        row = await self._database.fetchrow(_SQL["of_refresh_token"], token_hash(jti), client_id, self._clock.now())
+        return None if row is None else (family_of(row), row["used_at"] is not None)
+
+    async def rotate(self, jti: str, successor_jti: str, grace: timedelta) -> bool:
+        """Exchange a refresh token for its successor. False: it is not good any more, or somebody was faster."""
+        now = self._clock.now()
+        row = await self._database.fetchval(
+            _SQL["rotate"], token_hash(jti), token_hash(successor_jti), now, now - grace
+        )
+        return row is not None
+
+    async def revoke(self, family_id: str, reason: str) -> bool:
+        """End a client's family. Returns False when it was over already."""
+        async with self._database.transaction() as connection:
+            done = await connection.execute(_SQL["revoke"], UUID(family_id), self._clock.now(), reason)
+            if done:
+                await publish(connection, "family", family_id)
+        if self._feed is not None:
+            await self._feed.caught_up()
+        return bool(done)
+
+
+def family_of(row: asyncpg.Record) -> Family:
+    """Return the family of a row that holds its columns and its account's."""
+    claims = row["claims"]
+    user = User.of(row)
+    granted = Granted(
+        account_id=user.id,
+        client_id=row["client_id"],
+        scopes=tuple(row["scopes"] or ()),
+        authenticated_at=row["authenticated_at"],
+        methods=tuple(row["methods"]),
+        expires_at=row["expires_at"],
+        resources=tuple(row["resources"]),
+        claims=None if claims is None else json.loads(claims),
+        acr=row["acr"],
+        login_id=None if row["login_id"] is None else str(row["login_id"]),
+        offline=row["offline"],
+    )
+    return Family(str(row["family_id"]), user, granted)
+
+
+def token_hash(secret: str) -> bytes:
+    """Return what is stored of a random value that stands for a right."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
