@@ -16,6 +16,7 @@ LEVELS = {
     "gateway.errors": 0,
     "gateway.clock": 0,
     "gateway.identity.identity": 1,
+    "gateway.fields": 1,
     "gateway.problem": 1,
     # read by the configuration as well, which tells what is wrong with it
     "gateway.listening.certificates": 1,
@@ -24,6 +25,7 @@ LEVELS = {
     "gateway.refusal": 3,
     "gateway.config": 3,
     "gateway.authz": 4,
+    "gateway.json_body": 4,
     "gateway.listening": 4,
     "gateway.storage": 4,
     "gateway.tokens": 5,

@@ -11,8 +11,9 @@ from gateway.accounts.sessions import Sessions
 from gateway.accounts.user import User
 from gateway.accounts.users import Users
 from gateway.api.caller import Callers
-from gateway.api.fields import Fields, read_fields
+from gateway.api.fields import read_fields
 from gateway.api.reply import reply
+from gateway.fields import Fields
 from gateway.identity.identity import CredentialKind
 from gateway.observability.metrics import Metrics
 from gateway.policy.client import TrustedProxies

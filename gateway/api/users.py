@@ -10,11 +10,12 @@ from aiohttp import web
 from gateway.accounts.user import ADMIN, User
 from gateway.accounts.users import Changes, Users
 from gateway.api.caller import NOT_ALLOWED, Callers
-from gateway.api.fields import Fields, read_fields
+from gateway.api.fields import read_fields
 from gateway.api.login import tokens_and_user
 from gateway.api.reply import reply
 from gateway.config.settings import Registration
 from gateway.errors import CredentialRejected, FieldError, InvalidInput
+from gateway.fields import Fields
 from gateway.identity.identity import Identity
 from gateway.refusal import Refused
 from gateway.tokens.refresh import RefreshTokens

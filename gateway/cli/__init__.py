@@ -25,6 +25,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "route": ("route", "See what the routes decide, and why."),
     "user": ("user", "Add, list, change and delete users."),
     "token": ("token", "Create, list and revoke API tokens."),
+    "client": ("client", "Add, list, change and delete OAuth clients."),
     "session": ("session", "List and revoke browser sessions."),
     "keys": ("keys", "List, rotate and retire signing keys."),
     "db": ("db", "Migrate the database, and see where it stands."),

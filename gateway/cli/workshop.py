@@ -1,9 +1,10 @@
-"""What commands about accounts work with: the database, beside a running ``serve`` or alone."""
+"""What commands about accounts and clients work with: the database, beside a running ``serve`` or alone."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from gateway.accounts.user import User
 from gateway.app import Accounts, build_accounts
@@ -11,18 +12,35 @@ from gateway.clock import SystemClock
 from gateway.config.secrets import secret_key
 from gateway.config.settings import Settings
 from gateway.errors import NotFound
+from gateway.oauth.state.registry import Registry
 from gateway.storage.connect import open_database
 from gateway.tokens.master_key import MasterKey
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """Accounts, and the clients that may belong to them."""
+
+    accounts: Accounts
+    registry: Registry
 
 
 @asynccontextmanager
 async def workshop(settings: Settings) -> AsyncIterator[Accounts]:
     """Open the configured database for one command. Raises StartupError or StorageError."""
+    async with client_office(settings) as office:
+        yield office.accounts
+
+
+@asynccontextmanager
+async def client_office(settings: Settings) -> AsyncIterator[Office]:
+    """Open the configured database for one command about clients. Raises StartupError or StorageError."""
     master_key = MasterKey(secret_key(settings))
+    clock = SystemClock()
     async with open_database(settings, migrate=False) as opened:
-        accounts = build_accounts(settings, opened, master_key, SystemClock())
+        accounts = build_accounts(settings, opened, master_key, clock)
         try:
-            yield accounts
+            yield Office(accounts, Registry(opened.database, clock))
         finally:
             accounts.hasher.close()
 

@@ -63,6 +63,11 @@ class Clients:
         if topic == TOPIC:
             self._changes += 1
             self._known.pop(key, None)
+        elif topic == "account":
+            # Disabled or deleted: what belongs to it is no better.
+            self._changes += 1
+            for client_id in [each.id for _, each in self._known.values() if each.owner_id == key]:
+                del self._known[client_id]
 
     def _forget_all(self) -> None:
         self._changes += 1
@@ -98,4 +103,4 @@ def client_of(rows: Sequence[asyncpg.Record]) -> Client | None:
 
 def secret_hash(secret: str) -> bytes:
     """Return what is stored of a secret of 256 random bits."""
-    return hashlib.sha256(secret.encode()).digest()
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()

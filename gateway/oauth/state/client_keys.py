@@ -1,0 +1,67 @@
+"""The public keys of a client that signs its own assertions (RFC 7517)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from jwcrypto.common import JWException
+from jwcrypto.jwk import JWK
+
+_MOST_KEYS: Final = 20
+_LONGEST_MEMBER: Final = 1500  # the modulus of an RSA key of 8192 bits, and room
+_SMALLEST_RSA_BITS: Final = 2048
+_PRIVATE: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+_KEPT: Final = ("kty", "crv", "x", "y", "n", "e", "kid", "alg", "use")
+_CURVES: Final = frozenset({"P-256", "Ed25519"})
+
+
+class UnusableKeys(ValueError):
+    """The set of keys cannot be taken; the message says why."""
+
+
+def checked_keys(value: object) -> dict[str, Any]:
+    """Return the set of keys with nothing in it but what verifies signatures. Raises UnusableKeys."""
+    keys = value.get("keys") if isinstance(value, Mapping) else None
+    if not isinstance(keys, list) or not 0 < len(keys) <= _MOST_KEYS:
+        raise UnusableKeys(f'must be a JSON Web Key Set with 1 to {_MOST_KEYS} keys in "keys"')
+    checked = [_checked(key) for key in keys]
+    kids = [key["kid"] for key in checked if "kid" in key]
+    if len(set(kids)) != len(kids):
+        raise UnusableKeys("has two keys with the same kid")
+    if len(checked) > 1 and len(kids) != len(checked):
+        raise UnusableKeys("has several keys: each needs a kid of its own")
+    return {"keys": checked}
+
+
+def _checked(key: object) -> dict[str, str]:
+    if not isinstance(key, Mapping):
+        raise UnusableKeys("has a key that is no JSON object")
+    if _PRIVATE & set(key):
+        # Whoever sent it has shown it to somebody: it must not be taken as if it were still a secret.
+        raise UnusableKeys("holds a private or symmetric key: register the public part only, and make a new key")
+    kept = {name: key[name] for name in _KEPT if key.get(name) is not None}
+    if any(not isinstance(text, str) or not _plain(text) for text in kept.values()):
+        raise UnusableKeys("has a key with a member that is no text")
+    if kept.get("use", "sig") != "sig":
+        raise UnusableKeys('has a key that is not for signatures: its "use" must be "sig" or absent')
+    _check_strength(kept)
+    return kept
+
+
+def _check_strength(key: Mapping[str, str]) -> None:
+    if key.get("kty") not in {"RSA", "EC", "OKP"}:
+        raise UnusableKeys("has a key that is not of kty RSA, EC or OKP")
+    if key["kty"] != "RSA" and key.get("crv") not in _CURVES:
+        raise UnusableKeys("has a key on another curve than P-256 and Ed25519")
+    try:
+        public = JWK(**key).get_op_key("verify")
+    except (JWException, ValueError, TypeError, KeyError) as error:
+        raise UnusableKeys("has a key that cannot be read") from error
+    if isinstance(public, RSAPublicKey) and public.key_size < _SMALLEST_RSA_BITS:
+        raise UnusableKeys(f"has an RSA key of less than {_SMALLEST_RSA_BITS} bits")
+
+
+def _plain(text: str) -> bool:
+    return 0 < len(text) <= _LONGEST_MEMBER and text.isascii() and text.isprintable()
