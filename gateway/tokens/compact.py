@@ -48,9 +48,14 @@ def decoded(part: bytes) -> bytes:
         raise TokenRejected("malformed") from error
     # What the decoder skips or overlooks (padding, line breaks, "+/", stray bits in the last letter) is another
     # spelling: only the one that encoding gives is let in.
-    if b2a_base64(value, newline=False).rstrip(b"=").translate(_TO_URL) != part:
+    if encoded(value) != part:
         raise TokenRejected("malformed")
     return value
+
+
+def encoded(content: bytes) -> bytes:
+    """Return base64url without padding (RFC 7515 section 2)."""
+    return b2a_base64(content, newline=False).rstrip(b"=").translate(_TO_URL)
 
 
 def json_object(content: bytes) -> dict[str, Any]:

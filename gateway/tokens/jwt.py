@@ -1,8 +1,8 @@
-"""Signed JWTs, strictly: jwcrypto signs them, and what is presented is read and verified here.
+"""Signed JWTs, strictly: written here, and what is presented is read and verified here.
 
-jwcrypto's own verification tries every key without a kid, does not hold a key to its ``alg``, allows 60 s of leeway,
-lets TypeError, KeyError and OverflowError out on bad input, and costs more than the signature. Here each choice is
-explicit and one exception leaves.
+jwcrypto reads the keys, and no more. Its verification tries every key without a kid, does not hold a key to its
+``alg``, allows 60 s of leeway, and lets TypeError, KeyError and OverflowError out on bad input; around a signature it
+spends more than the signature costs. Here each choice is explicit and one exception leaves.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final, NewType
 
-from jwcrypto import jws
 from jwcrypto.jwk import JWK
 
 from gateway.errors import TokenRejected
-from gateway.tokens.compact import Compact, decoded, json_object, parted
-from gateway.tokens.signature import ALGORITHMS, Holds, verifier
+from gateway.tokens.compact import Compact, decoded, encoded, json_object, parted
+from gateway.tokens.signature import ALGORITHMS, Holds, Signs, signer, verifier
 
 VerifiedClaims = NewType("VerifiedClaims", Mapping[str, Any])
 
@@ -27,6 +27,7 @@ _HEADER_MEMBERS: Final = frozenset({"alg", "kid", "typ"})
 # Tokens by one key begin alike: headers by their encoded bytes, of tokens that were good. Bounded by emptying.
 _known_headers: dict[bytes, dict[str, str]] = {}
 _MOST_HEADERS: Final = 64
+_to_json: Final = json.JSONEncoder(separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,24 @@ class VerificationKey:
 
 
 @dataclass(frozen=True, slots=True)
+class PrivateKey:
+    """A private key that signs by one algorithm only."""
+
+    kid: str
+    algorithm: str
+    jwk: JWK = field(repr=False)
+    signs: Signs = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "signs", signer(self.jwk, self.algorithm))
+
+    def sign(self, claims: Mapping[str, Any], typ: str) -> str:
+        """Return a compact JWS (RFC 7515 section 3.1) over ``claims``."""
+        signed = _written_header(self.algorithm, self.kid, typ) + b"." + encoded(_to_json(claims).encode())
+        return (signed + b"." + encoded(self.signs(signed))).decode("ascii")
+
+
+@dataclass(frozen=True, slots=True)
 class Expected:
     """What a token must say. ``audience`` must be among ``aud``; ``leeway_seconds`` applies to exp, nbf and iat."""
 
@@ -50,15 +69,6 @@ class Expected:
     issuer: str
     audience: str
     leeway_seconds: int = 0
-
-
-def sign(key: JWK, kid: str, algorithm: str, claims: Mapping[str, Any], typ: str) -> str:
-    """Return a compact JWS (RFC 7515 section 3.1) over ``claims``."""
-    token = jws.JWS(json.dumps(claims, separators=(",", ":")))
-    token.allowed_algs = [algorithm]
-    token.add_signature(key, None, json.dumps({"alg": algorithm, "kid": kid, "typ": typ}))
-    serialized: str = token.serialize(compact=True)
-    return serialized
 
 
 def verify(
@@ -98,6 +108,11 @@ def _header(part: bytes) -> dict[str, str]:
     if header.keys() - _HEADER_MEMBERS:
         raise TokenRejected("unexpected_header")
     return header
+
+
+@lru_cache(_MOST_HEADERS)
+def _written_header(algorithm: str, kid: str, typ: str) -> bytes:
+    return encoded(_to_json({"alg": algorithm, "kid": kid, "typ": typ}).encode())
 
 
 def _keep_header(part: bytes, header: dict[str, str]) -> None:

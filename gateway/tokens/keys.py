@@ -19,7 +19,7 @@ from gateway.errors import NotFound, StartupError
 from gateway.storage.database import Connection, Database
 from gateway.storage.events import publish
 from gateway.storage.statements import statements
-from gateway.tokens.jwt import VerificationKey, sign
+from gateway.tokens.jwt import PrivateKey, VerificationKey
 from gateway.tokens.master_key import MasterKey
 from gateway.tokens.vault import Vault
 
@@ -42,7 +42,7 @@ class SigningKey:
     created_at: datetime
     activated_at: datetime | None
     retired_at: datetime | None
-    private: JWK | None = field(repr=False, default=None)
+    private: PrivateKey | None = field(repr=False, default=None)
 
 
 class SigningKeys:
@@ -74,13 +74,16 @@ class SigningKeys:
                 created_at=row["created_at"],
                 activated_at=row["activated_at"],
                 retired_at=row["retired_at"],
-                private=self._vault.open(row["private_jwe"], row["kid"]) if row["state"] == "active" else None,
+                private=self._open(row) if row["state"] == "active" else None,
             )
             for row in rows
         ]
         self._keys = {key.kid: key for key in keys}
         self._verification = {key.kid: VerificationKey(key.kid, key.algorithm, JWK(**key.public)) for key in keys}
         self._active = {key.algorithm: key for key in keys if key.state == "active"}
+
+    def _open(self, row: asyncpg.Record) -> PrivateKey:
+        return PrivateKey(row["kid"], row["algorithm"], self._vault.open(row["private_jwe"], row["kid"]))
 
     async def ensure(self) -> None:
         """Make the first keys, rotate when the schedule says so, and forget keys that nothing valid needs."""
@@ -179,7 +182,7 @@ class SigningKeys:
         active = self._signer(algorithm)
         if active.private is None:
             raise StartupError("there is no active signing key; make one with `gateway keys rotate`")
-        return sign(active.private, active.kid, active.algorithm, claims, typ)
+        return active.private.sign(claims, typ)
 
     def _signer(self, algorithm: str | None) -> SigningKey:
         active = self._active.get(algorithm or self._settings.algorithm)

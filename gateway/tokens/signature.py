@@ -1,4 +1,4 @@
-"""Whether a signature is good, asked of `cryptography` directly: no more than RFC 7515 section 5.2 step 8.
+"""Signatures, made and judged by `cryptography` directly: RFC 7515 section 5.1 step 5 and section 5.2 step 8.
 
 jwcrypto spends more around the primitive than the primitive costs. What a key may do is still read by jwcrypto, once
 for each key; `tests/tokens/test_tokens_differential.py` holds both to the same answers.
@@ -12,13 +12,15 @@ from typing import Final
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, padding, utils
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from jwcrypto.jwk import JWK
 
 # Takes the signature and the bytes that were signed.
 Holds = Callable[[bytes, bytes], bool]
+# Takes the bytes to sign.
+Signs = Callable[[bytes], bytes]
 
 _HALF: Final = 32
 _ECDSA_BYTES: Final = 64  # RFC 7518 section 3.4
@@ -43,6 +45,15 @@ def verifier(key: JWK, algorithm: str) -> Holds:
     except Exception:  # jwcrypto raises whatever its parts raise; such a key verifies nothing
         return _never
     return make(public)
+
+
+def signer(key: JWK, algorithm: str) -> Signs:
+    """Return what signs with ``key``, by this algorithm and no other.
+
+    Raises TypeError or KeyError for a key that is not the private one of the algorithm's type and curve, and what
+    jwcrypto raises for one that is not meant for signing: such keys never come from the vault.
+    """
+    return _SIGNERS[algorithm](key.get_op_key("sign"))
 
 
 def _never(_signature: bytes, _signed: bytes) -> bool:
@@ -105,3 +116,39 @@ def _eddsa(key: object) -> Holds:
 # RFC 8725 section 3.1: asymmetric algorithms only; nothing here ever verifies with a shared secret.
 _MAKERS: Final[dict[str, Callable[[object], Holds]]] = {"ES256": _es256, "RS256": _rs256, "EdDSA": _eddsa}
 ALGORITHMS: Final = frozenset(_MAKERS)
+
+
+def _sign_es256(key: object) -> Signs:
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise TypeError("ES256 signs with a private key on P-256")
+    make = key.sign
+
+    def signs(content: bytes) -> bytes:
+        r, s = utils.decode_dss_signature(make(sha256(content).digest(), _ECDSA))
+        return r.to_bytes(_HALF, "big") + s.to_bytes(_HALF, "big")
+
+    return signs
+
+
+def _sign_rs256(key: object) -> Signs:
+    if not isinstance(key, RSAPrivateKey):
+        raise TypeError("RS256 signs with an RSA private key")
+    make = key.sign
+
+    def signs(content: bytes) -> bytes:
+        return make(sha256(content).digest(), _PKCS1, _PREHASHED)
+
+    return signs
+
+
+def _sign_eddsa(key: object) -> Signs:
+    if not isinstance(key, Ed25519PrivateKey):
+        raise TypeError("EdDSA signs with an Ed25519 private key")
+    return key.sign
+
+
+_SIGNERS: Final[dict[str, Callable[[object], Signs]]] = {
+    "ES256": _sign_es256,
+    "RS256": _sign_rs256,
+    "EdDSA": _sign_eddsa,
+}

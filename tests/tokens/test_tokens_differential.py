@@ -15,12 +15,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from jwcrypto import jws
-from jwcrypto.common import base64url_decode
+from jwcrypto.common import JWException, base64url_decode
 from jwcrypto.jwk import JWK
 
 from gateway.errors import TokenRejected
 from gateway.tokens.compact import MAX_TOKEN_BYTES, decoded, parted
-from gateway.tokens.jwt import Expected, VerificationKey, _header, _verified_payload, sign, verify
+from gateway.tokens.jwt import Expected, PrivateKey, VerificationKey, _header, _verified_payload, verify
 from gateway.tokens.signature import ALGORITHMS, verifier
 
 VECTORS = Path(__file__).parent.parent / "vectors" / "wycheproof_json_web_signature.json"
@@ -39,7 +39,7 @@ PARAMETERS: Final[dict[str, dict[str, Any]]] = {
 PAIRS = {name: JWK.generate(**parameters, kid="k1", use="sig", alg=name) for name, parameters in PARAMETERS.items()}
 STRANGERS = {name: JWK.generate(**parameters, kid="k1", use="sig", alg=name) for name, parameters in PARAMETERS.items()}
 KEYS = {name: VerificationKey("k1", name, JWK(**json.loads(pair.export_public()))) for name, pair in PAIRS.items()}
-GOOD = {name: sign(pair, "k1", name, CLAIMS, "at+jwt") for name, pair in PAIRS.items()}
+GOOD = {name: PrivateKey("k1", name, pair).sign(CLAIMS, "at+jwt") for name, pair in PAIRS.items()}
 every_algorithm = pytest.mark.parametrize("algorithm", sorted(ALGORITHMS))
 
 
@@ -367,6 +367,72 @@ def test_a_curve_of_the_same_size_is_another_algorithm() -> None:
     engine.verify(pair, b"x", signature)
     assert len(signature) == 64
     assert not verifier(pair, "ES256")(signature, b"x")
+
+
+# --- what is written ---
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def written_by_jwcrypto(algorithm: str, claims: dict[str, Any], typ: str) -> str:
+    token = jws.JWS(json.dumps(claims, separators=(",", ":")))
+    token.allowed_algs = [algorithm]
+    header = json.dumps({"alg": algorithm, "kid": "k1", "typ": typ}, separators=(",", ":"))
+    token.add_signature(PAIRS[algorithm], None, header)
+    text: str = token.serialize(compact=True)
+    return text
+
+
+@every_algorithm
+@given(claims=st.dictionaries(st.text(), JSON, max_size=4), typ=st.sampled_from(["at+jwt", "JWT", "", "\u00e9"]))
+def test_both_write_the_same_token(algorithm: str, claims: dict[str, Any], typ: str) -> None:
+    """An ECDSA signature is another one each time; what is signed is not, and jwcrypto believes it."""
+    token = PrivateKey("k1", algorithm, PAIRS[algorithm]).sign(claims, typ)
+    theirs = written_by_jwcrypto(algorithm, claims, typ)
+    if algorithm == "ES256":
+        assert token.rpartition(".")[0] == theirs.rpartition(".")[0]
+    else:
+        assert token == theirs
+    assert by_jwcrypto(token, KEYS[algorithm]) == json_bytes(claims)
+
+
+def test_small_halves_of_a_signature_are_filled_up() -> None:
+    """One signature in 128 has a half that begins with a zero byte (RFC 7518 section 3.4)."""
+    private = PrivateKey("k1", "ES256", PAIRS["ES256"])
+    signatures = [private.signs(b"x") for _ in range(1500)]
+    assert {len(each) for each in signatures} == {64}
+    assert any(each[0] == 0 or each[32] == 0 for each in signatures)
+    assert all(KEYS["ES256"].holds(each, b"x") for each in signatures)
+
+
+@pytest.mark.parametrize(
+    ("made", "algorithm"),
+    [
+        (PARAMETERS["ES256"], "RS256"),
+        (PARAMETERS["RS256"], "EdDSA"),
+        (PARAMETERS["EdDSA"], "ES256"),
+        (PARAMETERS["ES256"], "none"),
+        ({"kty": "EC", "crv": "secp256k1"}, "ES256"),
+        ({"kty": "EC", "crv": "P-384"}, "ES256"),
+        ({"kty": "OKP", "crv": "Ed448"}, "EdDSA"),
+        ({"kty": "oct", "size": 256}, "ES256"),
+        ({**PARAMETERS["ES256"], "use": "enc"}, "ES256"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "-".join(map(str, value.values())),
+)
+def test_a_key_signs_by_its_own_algorithm_only(made: dict[str, Any], algorithm: str) -> None:
+    with pytest.raises((TypeError, KeyError, JWException)):
+        PrivateKey("k1", algorithm, JWK.generate(**made))
+
+
+@every_algorithm
+def test_a_public_key_signs_nothing(algorithm: str) -> None:
+    with pytest.raises((TypeError, JWException)):
+        PrivateKey("k1", algorithm, KEYS[algorithm].jwk)
 
 
 # --- the whole way, and the memo of headers ---

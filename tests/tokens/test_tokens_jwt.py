@@ -17,7 +17,7 @@ from jwcrypto.jwk import JWK
 
 from gateway.errors import TokenRejected
 from gateway.tokens.compact import MAX_TOKEN_BYTES
-from gateway.tokens.jwt import Expected, VerificationKey, VerifiedClaims, sign, verify
+from gateway.tokens.jwt import Expected, PrivateKey, VerificationKey, VerifiedClaims, verify
 
 NOW = 1_800_000_000
 ISSUER = "https://portal.example.com"
@@ -67,7 +67,7 @@ def refusal(token: str, expected: Expected = EXPECTED, now: float = NOW) -> str:
 
 
 def test_a_good_token_gives_its_claims() -> None:
-    assert read(sign(PAIR, "k1", "ES256", CLAIMS, "at+jwt")) == CLAIMS
+    assert read(PrivateKey("k1", "ES256", PAIR).sign(CLAIMS, "at+jwt")) == CLAIMS
     assert read(signed()) == CLAIMS
 
 
