@@ -18,7 +18,8 @@ from gateway.web.csrf import FIELD, Csrf
 from gateway.web.form import read_form
 from gateway.web.frame import Frame
 from gateway.web.handover import Onward, read_challenge
-from gateway.web.pages import Pages, redirect, wait
+from gateway.web.moments import wait
+from gateway.web.pages import Pages, redirect
 from gateway.web.return_to import Destination, Place, ReturnTo
 from gateway.web.session_storage import begin_session, browser_session
 from gateway.web.visit import Visits

@@ -6,7 +6,6 @@ let in by a nonce that is new for each response, so it looks right on any host.
 
 from __future__ import annotations
 
-import math
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,12 +22,12 @@ from gateway.errors import TargetRejected
 from gateway.policy.challenge import login_url
 from gateway.problem import Problem
 from gateway.web.error_words import ErrorWords, words_for
+from gateway.web.moments import days, moment
 from gateway.web.return_to import Destination, ReturnTo
 from gateway.web.visit import Visits
 
 _HERE: Final = Path(__file__).parent
 _NONCE_BYTES: Final = 16
-_MINUTE: Final = 60
 
 # What every page answers with besides its policy. Referrers stay on our own origin (no-referrer would make
 # browsers send `Origin: null` with our forms); a page opened by others cannot be reached through its opener.
@@ -69,10 +68,11 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        style = Markup((_HERE / "style.css").read_text(encoding="utf-8"))  # noqa: S704 - our own file
+        self._environment.filters["moment"] = moment
         self._environment.globals.update(
             brand=settings.branding.name,
-            style=style,
+            style=_own_file("style.css"),
+            console_style=_own_file("console.css"),
             register_open=settings.registration.enabled,
             remember_for=days(settings.sessions.remember_for.total_seconds()),
             password_min_length=settings.passwords.min_length,
@@ -161,18 +161,5 @@ def redirect(url: str, *, status: int = 303) -> web.Response:
     return web.Response(status=status, headers=headers)
 
 
-def wait(seconds: int) -> str:
-    """Say how long to wait, rounded up as people would."""
-    if seconds < _MINUTE:
-        return "a few seconds" if seconds <= 10 else "a minute"  # noqa: PLR2004
-    minutes = math.ceil(seconds / _MINUTE)
-    if minutes == 1:
-        return "a minute"
-    hours = math.ceil(minutes / 60)
-    return f"{minutes} minutes" if minutes < 120 else f"{hours} hours"  # noqa: PLR2004
-
-
-def days(seconds: float) -> str:
-    """Say a long duration: in days where it has whole ones, else in hours."""
-    count, unit = (round(seconds / 86400), "day") if seconds >= 86400 else (max(1, round(seconds / 3600)), "hour")  # noqa: PLR2004
-    return f"{count} {unit}" + ("" if count == 1 else "s")
+def _own_file(name: str) -> Markup:
+    return Markup((_HERE / name).read_text(encoding="utf-8"))  # noqa: S704 - our own file

@@ -17,6 +17,8 @@ from gateway.policy.client import TrustedProxies
 from gateway.policy.rules import Access, RuleTable
 from gateway.policy.target import parse_url
 from gateway.tokens.master_key import MasterKey
+from gateway.web.account import AccountPage
+from gateway.web.console import Console
 from gateway.web.cookies import Cookies
 from gateway.web.csrf import Csrf
 from gateway.web.frame import Frame
@@ -27,6 +29,7 @@ from gateway.web.pages import Pages
 from gateway.web.register import RegisterPage
 from gateway.web.return_to import ReturnTo
 from gateway.web.session_storage import SessionStorage
+from gateway.web.signed_in import SignedIn
 from gateway.web.visit import RequestId, Visits
 
 CSRF_PURPOSE: Final = "form tokens"
@@ -99,7 +102,10 @@ def build_site(
         visits=visits,
         clock=clock,
     )
-    routes = [route for part in (login, register, logout, hand_over) for route in part.routes()]
+    signed_in = SignedIn(frame, pages, csrf, return_to, visits)
+    console = Console(pages, signed_in, clock)
+    account = AccountPage(pages=pages, signed_in=signed_in, console=console)
+    routes = [route for part in (login, register, logout, hand_over, account) for route in part.routes()]
     return Site(routes, pages)
 
 

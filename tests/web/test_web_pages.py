@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import aiohttp
@@ -11,7 +12,7 @@ import pytest
 import gateway.web
 from gateway.problem import Problem
 from gateway.web.error_words import words_for
-from gateway.web.pages import days, wait
+from gateway.web.moments import ago, days, moment, wait
 from tests.web.portal import REFERENCE, Browser, Portals, World
 
 PAGES = ["/login", "/login?rd=/x", "/register", "/logout", "/error/404", "/.gateway/callback", "/.gateway/sign_out"]
@@ -171,3 +172,28 @@ def test_waits_are_said_in_words(seconds: int, words: str) -> None:
 )
 def test_lifetimes_are_said_in_words(seconds: int, words: str) -> None:
     assert days(seconds) == words
+
+
+NOW = datetime(2026, 5, 20, 12, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (-5, "just now"),
+        (59, "just now"),
+        (60, "1 minute ago"),
+        (3599, "59 minutes ago"),
+        (7300, "2 hours ago"),
+        (86400, "1 day ago"),
+        (29 * 86400, "29 days ago"),
+        (30 * 86400, "20 April 2026"),
+    ],
+)
+def test_past_is_said_in_words(seconds: int, words: str) -> None:
+    assert ago(NOW - timedelta(seconds=seconds), NOW) == words
+
+
+def test_moment_tells_the_exact_time_to_who_asks() -> None:
+    drawn = moment(NOW - timedelta(hours=1), NOW)
+    assert 'datetime="2026-05-20T11:00:00+00:00" title="20 May 2026, 11:00 UTC">1 hour ago<' in drawn

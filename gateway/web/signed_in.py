@@ -1,0 +1,85 @@
+"""Pages for somebody who is signed in: whoever is not signs in first, and their forms are bound to their session."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from functools import wraps
+from typing import Final
+
+from aiohttp import web
+
+from gateway.accounts.sessions import SessionOwner
+from gateway.accounts.user import ADMIN
+from gateway.errors import GatewayError
+from gateway.problem import Problem
+from gateway.refusal import FORBIDDEN
+from gateway.web.csrf import FIELD, Csrf
+from gateway.web.form import read_form
+from gateway.web.frame import Frame, PageHandler
+from gateway.web.pages import Pages, redirect
+from gateway.web.return_to import ReturnTo
+from gateway.web.session_storage import browser_session
+from gateway.web.visit import Visits
+
+_EXPIRED: Final = Problem(403, "form_expired", "The form does not belong to this session.")
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who is signed in. ``secret`` is what their forms are bound to."""
+
+    owner: SessionOwner
+    secret: str = field(repr=False)
+
+    @property
+    def is_admin(self) -> bool:
+        return ADMIN in self.owner.roles
+
+
+VisitorHandler = Callable[[web.Request, Visitor], Awaitable[web.StreamResponse]]
+
+
+class FormExpired(GatewayError):
+    """A form that this session's page has not made: another session's, another site's, or none."""
+
+
+class SignedIn:
+    """Wraps handlers of pages that take somebody who is signed in."""
+
+    def __init__(self, frame: Frame, pages: Pages, csrf: Csrf, return_to: ReturnTo, visits: Visits) -> None:
+        self._frame = frame
+        self._pages = pages
+        self._csrf = csrf
+        self._return_to = return_to
+        self._visits = visits
+
+    def __call__(self, handler: VisitorHandler, *, admins_only: bool = False) -> PageHandler:
+        """Return ``handler`` behind a sign-in that leads back here; with ``admins_only`` others are refused."""
+
+        @wraps(handler)
+        async def visited(request: web.Request) -> web.StreamResponse:
+            session = await browser_session(request)
+            if session.owner is None or session.identity is None:
+                return redirect(self._pages.path("login", self._return_to.read(request.raw_path)))
+            visitor = Visitor(session.owner, session.identity)
+            if admins_only and not visitor.is_admin:
+                return self._frame.problem(request, FORBIDDEN)
+            try:
+                return await handler(request, visitor)
+            except FormExpired:
+                return self._frame.problem(request, _EXPIRED, retry=request.raw_path)
+
+        return self._frame(visited)
+
+    def token(self, visitor: Visitor, form: str) -> str:
+        """Return the hidden field of ``form``, the name of what it does; good in this session alone."""
+        return self._csrf.token(form, visitor.secret)
+
+    async def read_form(self, request: web.Request, visitor: Visitor, form: str) -> Mapping[str, str]:
+        """Return the fields of ``form``. Raises FormExpired unless our page made it for this session, InvalidInput."""
+        fields = await read_form(request)
+        host = self._visits.of(request).host
+        if not self._csrf.holds(request, host, form, visitor.secret, fields.get(FIELD, "")):
+            raise FormExpired
+        return fields
