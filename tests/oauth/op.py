@@ -13,7 +13,7 @@ import asyncpg
 
 from gateway.accounts.user import User
 from tests.fake_clock import RunningClock
-from tests.gateways import GatewayFactory, Running
+from tests.gateways import PASSWORD, GatewayFactory, Running
 from tests.oauth.browser import Browser
 from tests.oauth.relying_party import CALLBACK, RelyingParty
 
@@ -47,7 +47,10 @@ class Op:
     async def person(self, name: str = "ann", *roles: str) -> User:
         """Make an account; a second call gives the same one."""
         if name not in self.people:
-            self.people[name] = await self.running.user(name, *roles)
+            users = self.running.gateway.accounts.users
+            shown = f"{name.title()} Example"
+            address = f"{name}@example.com"
+            self.people[name] = await users.create(name, address, PASSWORD, name=shown, roles=roles or ("user",))
         return self.people[name]
 
     async def client(

@@ -66,10 +66,14 @@ class Codes:
             )
         return code
 
-    async def redeem(self, unverified_code: str, client_id: str) -> Code | None:
-        """Consume a client's code. A code that comes back revokes its family (RFC 6749 section 4.1.2)."""
+    async def redeem(self, unverified_code: str, client_id: str, refresh_jti: str | None = None) -> Code | None:
+        """Consume a client's code, and note the first refresh token of its family.
+
+        A code that comes back revokes its family (RFC 6749 section 4.1.2).
+        """
         key = token_hash(unverified_code)
-        row = await self._database.fetchrow(_SQL["consume"], key, client_id, self._clock.now())
+        first = None if refresh_jti is None else token_hash(refresh_jti)
+        row = await self._database.fetchrow(_SQL["consume"], key, client_id, self._clock.now(), first)
         if row is None:
             family_id = await self._database.fetchval(_SQL["used"], key, client_id)
             if family_id is not None:

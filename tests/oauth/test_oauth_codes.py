@@ -1,0 +1,97 @@
+"""Codes as they are kept: consumed once, with the first refresh token in the same moment."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from gateway.oauth.state.codes import Code, Codes, NewCode
+from gateway.oauth.state.families import Families, Granted
+from gateway.storage.database import Database
+from tests.fake_clock import FakeClock
+
+ACCOUNT = """
+    insert into account (username, username_key, email, email_key, created_at, updated_at)
+    values ('ann', 'ann', 'ann@example.com', 'ann@example.com', $1, $1) returning id
+"""
+CLIENT = "insert into oauth_client (id, name, metadata, created_at, updated_at) values ($1, $1, '{}', $2, $2)"
+BOUND = NewCode("https://rp.example.com/callback", redirect_uri_given=True)
+
+
+@pytest.fixture
+def families(database: Database, clock: FakeClock) -> Families:
+    return Families(database, clock)
+
+
+@pytest.fixture
+def codes(database: Database, families: Families, clock: FakeClock) -> Codes:
+    return Codes(database, families, timedelta(seconds=60), clock)
+
+
+@pytest.fixture
+async def granted(database: Database, clock: FakeClock) -> Granted:
+    now = clock.now()
+    account = await database.fetchval(ACCOUNT, now)
+    for client in ("wiki", "other"):
+        await database.execute(CLIENT, client, now)
+    return Granted(str(account), "wiki", ("openid",), now, ("pwd",), now + timedelta(days=30), offline=True)
+
+
+async def issued(codes: Codes, granted: Granted) -> str:
+    code = await codes.issue(granted, BOUND)
+    assert code is not None
+    return code
+
+
+async def is_revoked(database: Database, family_id: str) -> bool:
+    found = await database.fetchval("select revoked_at from refresh_family where id = $1", UUID(family_id))
+    return found is not None
+
+
+async def test_of_many_at_once_one_redeems_and_the_family_ends(
+    database: Database, codes: Codes, granted: Granted
+) -> None:
+    code = await issued(codes, granted)
+    results = await asyncio.gather(*(codes.redeem(code, "wiki", f"jti-{n}") for n in range(50)))
+    (won,) = [result for result in results if isinstance(result, Code)]
+    assert await database.fetchval("select count(*) from refresh_token") == 1
+    assert await is_revoked(database, won.family.id)
+
+
+async def test_the_first_refresh_token_is_there_with_the_redemption(
+    codes: Codes, families: Families, granted: Granted
+) -> None:
+    redeemed = await codes.redeem(await issued(codes, granted), "wiki", "jti")
+    assert redeemed is not None
+    assert redeemed.bound == BOUND
+    found = await families.of_refresh_token("jti", "wiki")
+    assert found is not None
+    assert found[0].id == redeemed.family.id
+
+
+async def test_a_client_without_refresh_tokens_gets_none(database: Database, codes: Codes, granted: Granted) -> None:
+    assert await codes.redeem(await issued(codes, granted), "wiki") is not None
+    assert await database.fetchval("select count(*) from refresh_token") == 0
+
+
+async def test_another_client_neither_redeems_nor_ends_anything(
+    database: Database, codes: Codes, granted: Granted
+) -> None:
+    code = await issued(codes, granted)
+    assert await codes.redeem(code, "other", "stolen") is None
+    redeemed = await codes.redeem(code, "wiki", "jti")
+    assert redeemed is not None
+    assert await codes.redeem(code, "other", "stolen") is None
+    assert not await is_revoked(database, redeemed.family.id)
+
+
+async def test_a_code_is_over_after_its_time(
+    database: Database, codes: Codes, granted: Granted, clock: FakeClock
+) -> None:
+    code = await issued(codes, granted)
+    clock.advance(60)
+    assert await codes.redeem(code, "wiki", "jti") is None
+    assert await database.fetchval("select count(*) from refresh_token") == 0
