@@ -30,6 +30,9 @@ from gateway.identity.live import LiveConnections
 from gateway.identity.presented import Presenter
 from gateway.identity.resolver import Resolver
 from gateway.identity.revocation import Revocation
+from gateway.oauth.registration import Registration
+from gateway.oauth.state.clients import Clients
+from gateway.oauth.state.registry import Registry
 from gateway.observability.access_log import AccessLog
 from gateway.observability.health import Health
 from gateway.observability.logs import wants_json
@@ -120,6 +123,8 @@ class Gateway:
         self.trusted_proxies = TrustedProxies(settings.server.trusted_proxies)
         self.feed = EventFeed(opened.dsn_args, settings.database.max_staleness, self.clock)
         self.accounts = build_accounts(settings, opened, master_key, self.clock, self.feed)
+        self.clients = Clients(opened.database, self.clock, self.feed)
+        self.registry = Registry(opened.database, self.clock, self.feed)
         self.ledger = RevocationLedger()
         self.cache = CredentialCache(self.clock, self.ledger)
         self.live = LiveConnections(self.ledger, self.clock)
@@ -278,8 +283,17 @@ class Gateway:
         users = UsersApi(callers, accounts.users, accounts.refresh_tokens, settings.registration)
         profile = ProfileApi(callers, accounts.users, accounts.keys)
         tokens = ApiTokensApi(callers, accounts.api_tokens)
+        registration = Registration(
+            settings=settings.oauth,
+            portal_url=self.portal_url,
+            registry=self.registry,
+            clients=self.clients,
+            api_tokens=accounts.api_tokens,
+            proxies=self.trusted_proxies,
+            clock=self.clock,
+        )
         # Fixed addresses first: `/users/me` is no user's name.
-        return [route for each in (profile, login, tokens, users) for route in each.routes(server.prefix)]
+        return [route for each in (profile, login, tokens, users, registration) for route in each.routes(server.prefix)]
 
     def _gauges(self, opened: OpenDatabase) -> None:
         gauge = self.metrics.gauge

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 from gateway.errors import FieldError
@@ -37,6 +38,7 @@ _LONGEST_NAME: Final = 100
 _LONGEST_CONTACT: Final = 254  # RFC 5321 section 4.5.3.1.3, without its brackets
 _LONGEST_LIFETIME: Final = 10 * 365 * 86400
 _LARGEST_BYTES: Final = 32 * 1024
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 _SCOPE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,100}", re.ASCII)  # RFC 6749 section 3.3
 _WEB_PAGES: Final = ("client_uri", "logo_uri", "policy_uri", "tos_uri", "initiate_login_uri")
 _FLAGS: Final = ("require_auth_time", "backchannel_logout_session_required", "require_pushed_authorization_requests")
@@ -60,12 +62,15 @@ _UNSUPPORTED: Final = (
 )
 
 
-def checked_metadata(members: Mapping[str, Any], *, by_admin: bool = False) -> dict[str, Any]:
+def checked_metadata(
+    members: Mapping[str, Any], *, by_admin: bool = False, kept: Mapping[str, Any] = _NOTHING
+) -> dict[str, Any]:
     """Return what to store of ``members``. Raises InvalidInput that names every member that is wrong.
 
-    ``by_admin`` opens what others may not give themselves: old grants, lifetimes, the API's scope.
+    ``by_admin`` opens what others may not give themselves: old grants, lifetimes, the API's scope, a sector. Of these
+    they may keep what is ``kept``: the metadata that is stored so far.
     """
-    check = _Check(members, by_admin=by_admin)
+    check = _Check(members, by_admin=by_admin, kept=kept)
     check.grants()
     check.redirects()
     check.authentication()
@@ -87,10 +92,11 @@ def metadata_error_code(errors: Sequence[FieldError]) -> str:
 class _Check:
     """One reading of the members; each method looks at those that belong together."""
 
-    def __init__(self, members: Mapping[str, Any], *, by_admin: bool) -> None:
+    def __init__(self, members: Mapping[str, Any], *, by_admin: bool, kept: Mapping[str, Any]) -> None:
         self._members = members
         self._fields = Fields(members)
         self._by_admin = by_admin
+        self._kept = kept
         self._good: dict[str, Any] = {}
 
     def done(self) -> dict[str, Any]:
@@ -108,7 +114,7 @@ class _Check:
         for name in grants:
             if name not in GRANTS:
                 self._fields.refuse("grant_types", f"may hold {', '.join(GRANTS[:4])}")
-            elif name in OLD_GRANTS and not self._by_admin:
+            elif name in OLD_GRANTS and not self._may(name in self._kept.get("grant_types", ())):
                 self._fields.refuse("grant_types", f"{name} is given by administrators only: use authorization_code")
         if not types:
             types = {"code"} if "authorization_code" in grants else set()
@@ -155,7 +161,7 @@ class _Check:
         scopes = list(dict.fromkeys(text.split(" "))) if text else []
         if len(scopes) > _MOST_SCOPES or any(not _SCOPE.fullmatch(each) for each in scopes):
             self._fields.refuse("scope", f"must be at most {_MOST_SCOPES} words of printable ASCII, one space between")
-        if API_SCOPE in scopes and not self._by_admin:
+        if API_SCOPE in scopes and not self._may(API_SCOPE in str(self._kept.get("scope", "")).split(" ")):
             self._fields.refuse("scope", f"{API_SCOPE} is given by administrators only")
         self._good["scope"] = " ".join(scopes)
 
@@ -189,7 +195,8 @@ class _Check:
             if chosen := self._choice(name, allowed):
                 self._good[name] = chosen
         self._uri("sector_identifier_uri", web_problem)
-        if "sector_identifier_uri" in self._good and not self._by_admin:
+        sector = self._good.get("sector_identifier_uri")
+        if sector is not None and not self._may(sector == self._kept.get("sector_identifier_uri")):
             # What it lists would have to be fetched from wherever the client says; an administrator has looked.
             self._fields.refuse("sector_identifier_uri", "is taken from administrators only")
         if self._good.get("subject_type") != "pairwise" or "sector_identifier_uri" in self._fields:
@@ -206,7 +213,7 @@ class _Check:
             least = 0 if name == "default_max_age" else 1
             if not least <= seconds <= _LONGEST_LIFETIME:
                 self._fields.refuse(name, f"must be from {least} to {_LONGEST_LIFETIME} seconds")
-            elif name in _LIFETIMES and not self._by_admin:
+            elif name in _LIFETIMES and not self._may(seconds == self._kept.get(name)):
                 self._fields.refuse(name, "is set by administrators only")
             self._good[name] = seconds
         values = self._list("default_acr_values")
@@ -219,6 +226,9 @@ class _Check:
         for name in _UNSUPPORTED:
             if self._members.get(name) not in (None, False, "none"):
                 self._fields.refuse(name, "is not supported by this server")
+
+    def _may(self, has_it: bool) -> bool:
+        return self._by_admin or has_it
 
     def _list(self, name: str) -> list[str]:
         values = list(dict.fromkeys(self._fields.texts(name) or ()))

@@ -24,6 +24,9 @@ OVERLAP: Final = timedelta(hours=24)
 LONGEST_OVERLAP: Final = timedelta(days=90)
 MOST_PER_OWNER: Final = 100
 _LONGEST_ID: Final = 255
+_VOUCHED_FOR: Final = FieldError(
+    "redirect_uris", "may get no new address but from an administrator: people are not asked for their consent here"
+)
 _SQL: Final = statements("oauth_client")
 
 
@@ -125,15 +128,23 @@ class Registry:
         return int(await self._database.fetchval(_SQL["count_registered"]))
 
     async def change(
-        self, client_id: str, *, metadata: Mapping[str, Any] | None = None, rights: Rights | None = None
+        self,
+        client_id: str,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        rights: Rights | None = None,
+        by_admin: bool = False,
     ) -> Issued:
         """Change what is given; with a secret when it needs one now and had none. Raises NotFound, InvalidInput.
 
-        A right that is taken away is gone when this returns: what people granted the client ends with it.
+        Where nobody is asked for consent, only an administrator (``by_admin``) says where answers go. A right that is
+        taken away is gone when this returns: what people granted the client ends with it.
         """
         async with self._database.transaction() as connection:
             before = await self._locked(connection, client_id)
             after = _merged(before, metadata, rights)
+            if before.first_party and not by_admin and set(after.redirect_uris) - set(before.redirect_uris):
+                raise InvalidInput([_VOUCHED_FOR])
             _check(after.metadata, rights_of(after))
             await connection.execute(
                 _SQL["update"],
