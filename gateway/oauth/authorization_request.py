@@ -1,0 +1,135 @@
+"""An authorization request, read and judged (RFC 6749 section 4.1.1, OpenID Connect Core 1.0 section 3.1.2.1).
+
+Pure: what a client and its redirect address may be is known before anything here is asked.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from gateway.oauth.audience import Audiences
+from gateway.oauth.parameters import Parameters
+from gateway.oauth.problem import OAuthError
+from gateway.oauth.scopes import OFFLINE, OPENID, ScopePolicy
+from gateway.oauth.state.client import Client
+
+RESPONSE_MODES: Final = ("query", "fragment")
+_PROMPTS: Final = frozenset({"none", "login", "consent", "select_account"})
+_SECONDS: Final = re.compile(r"\d{1,9}", re.ASCII)
+_LONGEST_CLAIMS: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizationRequest:
+    """What a client asks of a person. ``state`` comes back as it was sent."""
+
+    client: Client
+    redirect_uri: str
+    response_types: frozenset[str]
+    scopes: tuple[str, ...]
+    resources: tuple[str, ...]
+    prompts: frozenset[str]
+    max_age_seconds: int | None
+    claims: Mapping[str, Any] | None = field(repr=False)
+    parameters: Parameters = field(repr=False)
+
+    @property
+    def by_fragment(self) -> bool:
+        """Whether the answer comes in the fragment (OAuth 2.0 Multiple Response Type Encoding Practices)."""
+        return self.response_types != {"code"}
+
+    @property
+    def offline(self) -> bool:
+        return OFFLINE in self.scopes
+
+    @property
+    def claim_names(self) -> tuple[str, ...]:
+        """The claims that are asked for by name."""
+        return tuple(name for member in (self.claims or {}).values() for name in member or ())
+
+
+def read_authorization_request(
+    client: Client, redirect_uri: str, parameters: Parameters, scopes: ScopePolicy, audiences: Audiences
+) -> AuthorizationRequest:
+    """Read the parameters of a known client. Raises OAuthError, which may be told to its redirect address."""
+    if "request" in parameters:
+        raise OAuthError("request_not_supported", "Request objects are not supported.")
+    response_types = _response_types(client, parameters)
+    granted = scopes.allowed(client, parameters.get("scope"))
+    if "id_token" in response_types and (OPENID not in granted or "nonce" not in parameters):
+        raise OAuthError("invalid_request", "An ID token from here needs the scope openid and a nonce.")
+    return AuthorizationRequest(
+        client=client,
+        redirect_uri=redirect_uri,
+        response_types=response_types,
+        scopes=granted,
+        resources=audiences.requested(client, parameters.all("resource")),
+        prompts=_prompts(parameters),
+        max_age_seconds=_max_age(client, parameters),
+        claims=_claims(parameters),
+        parameters=parameters,
+    )
+
+
+def answers_by_fragment(parameters: Parameters) -> bool:
+    """Tell how a client expects the answer, an error included, whatever else its request says."""
+    return bool({"token", "id_token"} & set(parameters.get("response_type", "").split()))
+
+
+def _response_types(client: Client, parameters: Parameters) -> frozenset[str]:
+    asked = parameters.get("response_type")
+    if asked is None:
+        raise OAuthError("invalid_request", "response_type is missing.")
+    response_types = frozenset(asked.split())
+    if response_types - {"code", "token", "id_token"} or ("code" in response_types and len(response_types) > 1):
+        raise OAuthError("unsupported_response_type", "The response_type is not supported.")
+    if response_types not in {frozenset(each.split()) for each in client.response_types}:
+        raise OAuthError("unauthorized_client", "The client is not registered for this response_type.")
+    mode = parameters.get("response_mode", "fragment" if response_types != {"code"} else "query")
+    if mode not in RESPONSE_MODES or (mode == "query") != (response_types == {"code"}):
+        raise OAuthError("invalid_request", "The response_mode is not supported here.")
+    return response_types
+
+
+def _prompts(parameters: Parameters) -> frozenset[str]:
+    prompts = frozenset(parameters.get("prompt", "").split())
+    if "none" in prompts and len(prompts) > 1:
+        raise OAuthError("invalid_request", "prompt=none stands alone.")
+    if unknown := prompts - _PROMPTS:
+        raise OAuthError("invalid_request", f"prompt={sorted(unknown)[0]} is not supported.")
+    return prompts
+
+
+def _max_age(client: Client, parameters: Parameters) -> int | None:
+    asked = parameters.get("max_age")
+    if asked is None:
+        default = client.metadata.get("default_max_age")
+        return None if default is None else int(default)
+    if not _SECONDS.fullmatch(asked):
+        raise OAuthError("invalid_request", "max_age is a number of seconds.")
+    return int(asked)
+
+
+def _claims(parameters: Parameters) -> Mapping[str, Any] | None:
+    """Return the claims parameter (section 5.5): members userinfo and id_token, each an object of claims."""
+    asked = parameters.get("claims")
+    if asked is None:
+        return None
+    wrong = OAuthError("invalid_request", "claims is no JSON object as OpenID Connect describes it.")
+    if len(asked) > _LONGEST_CLAIMS:
+        raise wrong
+    try:
+        value = json.loads(asked)
+    except (ValueError, RecursionError) as error:
+        raise wrong from error
+    if not isinstance(value, dict):
+        raise wrong
+    known = {name: value.get(name) or {} for name in ("userinfo", "id_token")}
+    for member in known.values():
+        if not isinstance(member, dict) or not all(each is None or isinstance(each, dict) for each in member.values()):
+            raise wrong
+    return known if any(known.values()) else None

@@ -1,0 +1,1 @@
+"""The grants, one a file: what is checked, and what is given out."""

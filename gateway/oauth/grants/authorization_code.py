@@ -1,0 +1,73 @@
+"""Authorization code with PKCE (RFC 6749 section 4.1, RFC 7636)."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from authlib.oauth2.rfc6749 import grants
+from authlib.oauth2.rfc7636 import CodeChallenge
+
+from gateway.accounts.user import User
+from gateway.oauth.bridge import await_
+from gateway.oauth.client_authentication import METHODS
+from gateway.oauth.engine import EngineClient, EngineCode
+from gateway.oauth.grants.grant import Grant
+from gateway.oauth.problem import OAuthError
+from gateway.oauth.state.codes import NewCode
+
+
+class AuthorizationCode(Grant, grants.AuthorizationCodeGrant):
+    """Gives a code to a browser, and tokens for the code."""
+
+    TOKEN_ENDPOINT_AUTH_METHODS = METHODS
+
+    def generate_authorization_code(self) -> str:
+        """Store what was granted, and the code that it is fetched with."""
+        request, parameters = self.request, self.request.parameters
+        if request.granted is None:
+            raise ValueError("nobody has granted anything")
+        bound = NewCode(
+            redirect_uri=request.redirect_uri,
+            redirect_uri_given="redirect_uri" in parameters,
+            nonce=parameters.get("nonce"),
+            code_challenge=parameters.get("code_challenge"),
+        )
+        code = await_(self.parts.codes.issue(request.granted, bound))
+        if code is None:
+            raise OAuthError("access_denied", "The login has ended.")
+        return code
+
+    def save_authorization_code(self, code: str, request: object) -> None:
+        """Do nothing: a code is stored as it is made."""
+
+    def query_authorization_code(self, code: str, client: EngineClient) -> EngineCode | None:
+        """Consume the code, whatever else may be wrong with the request: who has it has one attempt."""
+        redeemed = await_(self.parts.codes.redeem(code, client.client.id))
+        return None if redeemed is None else EngineCode(redeemed)
+
+    def delete_authorization_code(self, authorization_code: EngineCode) -> None:
+        """Do nothing: it was consumed as it was looked up."""
+
+    def authenticate_user(self, authorization_code: EngineCode) -> User:
+        return authorization_code.code.family.user
+
+    def generate_token(self, **_: object) -> dict[str, Any]:
+        code = self.request.authorization_code.code
+        return self.tokens_of(code.family, nonce=code.bound.nonce)
+
+
+class S256(CodeChallenge):
+    """PKCE with S256 alone: required, but for confidential clients that were registered without it."""
+
+    SUPPORTED_CODE_CHALLENGE_METHOD: Final = ["S256"]
+    # Without a method a challenge is `plain` (RFC 7636 section 4.3), which is not taken.
+    DEFAULT_CODE_CHALLENGE_METHOD: Final = "plain"
+
+    def validate_code_challenge(self, grant: AuthorizationCode, redirect_uri: str) -> None:
+        """Check the challenge of an authorization request. Raises OAuth2Error, OAuthError."""
+        parameters, client = grant.request.parameters, grant.registered
+        if "code_challenge" not in parameters and (client.requires_pkce or client.is_public):
+            raise OAuthError("invalid_request", "code_challenge is missing: PKCE with S256 is required.")
+        if "code_challenge" in parameters and parameters.get("code_challenge_method") != "S256":
+            raise OAuthError("invalid_request", "code_challenge_method must be S256.")
+        super().validate_code_challenge(grant, redirect_uri)

@@ -1,0 +1,42 @@
+"""Hints: ID tokens of ours that a client shows to say whom it means (OpenID Connect Core 1.0 section 3.1.2.1)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gateway.clock import Clock
+from gateway.errors import TokenRejected
+from gateway.oauth.issuing import ID_TOKEN_TYPE
+from gateway.oauth.problem import OAuthError
+from gateway.oauth.state.client import Client
+from gateway.oauth.subject import Subjects
+from gateway.tokens.jwt import Expected, VerifiedClaims, verify
+from gateway.tokens.keys import SigningKeys
+
+# An expired token says whom it was about as well as a fresh one does.
+_ANY_AGE_SECONDS: Final = 3650 * 86400
+
+
+class IdTokenHints:
+    """Reads hints."""
+
+    def __init__(self, keys: SigningKeys, subjects: Subjects, issuer: str, clock: Clock) -> None:
+        self._keys = keys
+        self._subjects = subjects
+        self._issuer = issuer
+        self._clock = clock
+
+    def claims(self, client: Client, unverified_token: str) -> VerifiedClaims:
+        """Return the claims of an ID token that was given to the client, however old. Raises TokenRejected."""
+        expected = Expected(ID_TOKEN_TYPE, self._issuer, client.id, _ANY_AGE_SECONDS)
+        return verify(unverified_token, self._keys.find, expected, self._clock.now().timestamp())
+
+    def names_somebody_else(self, client: Client, unverified_token: str | None, account_id: str) -> bool:
+        """Tell whether a hint is about another account. Raises OAuthError for one that is not ours."""
+        if unverified_token is None:
+            return False
+        try:
+            claims = self.claims(client, unverified_token)
+        except TokenRejected as error:
+            raise OAuthError("invalid_request", "The id_token_hint is not an ID token that the client got here.") from error
+        return bool(claims["sub"] != self._subjects.sub(client, account_id))

@@ -1,0 +1,45 @@
+"""The token endpoint (RFC 6749 section 3.2)."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from aiohttp import web
+
+from gateway.oauth.bridge import run_sync
+from gateway.oauth.engine import EngineRequest
+from gateway.oauth.parameters import read_parameters
+from gateway.oauth.problem import OAuthError, json_answer, oauth_endpoint
+from gateway.oauth.server import EngineAnswer, Server
+from gateway.observability.metrics import Metrics
+
+# Authlib writes tokens into its log at the level DEBUG.
+logging.getLogger("authlib").setLevel(logging.INFO)
+_GRANT_NAMES: Final = {
+    "urn:ietf:params:oauth:grant-type:device_code": "device_code",
+}
+
+
+class TokenEndpoint:
+    """Gives out tokens for grants."""
+
+    def __init__(self, server: Server, metrics: Metrics) -> None:
+        self._server = server
+        self._metrics = metrics
+
+    def routes(self, prefix: str) -> list[web.RouteDef]:
+        return [web.post(f"{prefix}/oauth/token", oauth_endpoint(self.token))]
+
+    async def token(self, request: web.Request) -> web.Response:
+        """Answer a token request. Raises OAuthError, OAuth2Error."""
+        parameters = await read_parameters(request)
+        if len(request.headers.getall("Authorization", ())) > 1:
+            raise OAuthError("invalid_request", "There are two Authorization fields.")
+        if "grant_type" not in parameters:
+            raise OAuthError("invalid_request", "grant_type is missing.")
+        engine_request = EngineRequest("POST", parameters, request.headers)
+        answer: EngineAnswer = await run_sync(self._server.create_token_response, engine_request)
+        grant = parameters["grant_type"]
+        self._metrics.tokens[_GRANT_NAMES.get(grant, grant)] += 1
+        return json_answer(answer.body, answer.status)
