@@ -30,8 +30,10 @@ from gateway.identity.live import LiveConnections
 from gateway.identity.presented import Presenter
 from gateway.identity.resolver import Resolver
 from gateway.identity.revocation import Revocation
+from gateway.oauth.provider import Provider, build_provider
 from gateway.oauth.registration import Registration
 from gateway.oauth.state.clients import Clients
+from gateway.oauth.state.consents import Consents
 from gateway.oauth.state.registry import Registry
 from gateway.observability.access_log import AccessLog
 from gateway.observability.health import Health
@@ -136,8 +138,11 @@ class Gateway:
         self.metrics.add(report.collect)
         self.health = Health(self.feed.fresh, self.metrics, report.lines)
         self.access_log = AccessLog(as_json=wants_json(settings.logging.format))
+        self.consents = Consents(opened.database, self.clock, self.feed)
+        self.provider = self._provider(opened, master_key)
         self.housekeeping = Housekeeping(
             (
+                *self.provider.cleaning,
                 self.accounts.sessions.forget_expired,
                 self.accounts.refresh_tokens.forget_expired,
                 self.accounts.login.forget_old,
@@ -196,6 +201,20 @@ class Gateway:
         presenter = Presenter(session_cookie_name(secure=self.settings.server.secure))
         return Resolver(presenter, authenticators, self.cache, self.ledger, self.feed, self.activity, self.clock)
 
+    def _provider(self, opened: OpenDatabase, master_key: MasterKey) -> Provider:
+        return build_provider(
+            settings=self.settings,
+            database=opened.database,
+            feed=self.feed,
+            keys=self.accounts.keys,
+            master_key=master_key,
+            consents=self.consents,
+            resources={},
+            route_scopes=(),
+            metrics=self.metrics,
+            clock=self.clock,
+        )
+
     def _site(self, master_key: MasterKey) -> Site:
         accounts = self.accounts
         return build_site(
@@ -205,6 +224,7 @@ class Gateway:
             sessions=accounts.sessions,
             users=accounts.users,
             password_login=accounts.login,
+            authorization=self.provider.authorization,
             master_key=master_key,
             clock=self.clock,
             request_id=request_id_of,
@@ -264,7 +284,8 @@ class Gateway:
 
     def _application(self) -> web.Application:
         application = web.Application()
-        application.add_routes([*self.site.routes, *self.health.public_routes(), *self._api()])
+        routes = [*self.site.routes, *self.provider.routes, *self.health.public_routes(), *self._api()]
+        application.add_routes(routes)
         return application
 
     def _api(self) -> Sequence[web.RouteDef]:

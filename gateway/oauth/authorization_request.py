@@ -100,7 +100,7 @@ def _prompts(parameters: Parameters) -> frozenset[str]:
     if "none" in prompts and len(prompts) > 1:
         raise OAuthError("invalid_request", "prompt=none stands alone.")
     if unknown := prompts - _PROMPTS:
-        raise OAuthError("invalid_request", f"prompt={sorted(unknown)[0]} is not supported.")
+        raise OAuthError("invalid_request", f"prompt={min(unknown)} is not supported.")
     return prompts
 
 

@@ -5,9 +5,10 @@ Nothing is sent to a redirect address before it is known to be the client's own.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Final
+from typing import Protocol
 from urllib.parse import urlencode
 
 from gateway.accounts.sessions import SessionOwner
@@ -28,11 +29,8 @@ from gateway.oauth.redirect_uri import is_redirect_uri, with_parameters
 from gateway.oauth.scopes import OPENID
 from gateway.oauth.server import EngineAnswer, Server
 from gateway.oauth.state.client import Client
-from gateway.oauth.state.consents import Consents
 from gateway.oauth.state.families import Granted
 from gateway.oauth.state.requests import URN, AuthorizationRequests, WaitingRequest
-
-_FAMILY_MARGIN: Final = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +59,21 @@ class NeedsConsent:
 Outcome = ToClient | NeedsLogin | NeedsConsent
 
 
+class Agreed(Protocol):
+    """Knows what people have agreed to."""
+
+    async def covers(
+        self,
+        account_id: str,
+        client_id: str,
+        scopes: Collection[str],
+        resources: Collection[str],
+        claims: Collection[str],
+    ) -> bool:
+        """Tell whether an account has agreed to all of this before. Raises StorageError."""
+        ...
+
+
 class RequestRefused(OAuthError):
     """A request that is answered with a page: who sent it, or where the answer belongs, is not certain."""
 
@@ -72,7 +85,7 @@ class Authorization:
         self,
         server: Server,
         requests: AuthorizationRequests,
-        consents: Consents,
+        consents: Agreed,
         hints: IdTokenHints,
         *,
         issuer: str,
@@ -99,6 +112,11 @@ class Authorization:
             raise
         except Exception as error:
             return ToClient(self._error_url(redirect_uri, parameters, as_oauth_error(error)))
+
+    async def keep(self, parameters: Parameters) -> str:
+        """Let a request wait that has not been judged yet; its client and address are known. Raises RequestRefused."""
+        client, _ = await self.client_and_address(parameters)
+        return await self._requests.keep(client.id, parameters.values_by_name(), pushed=False)
 
     async def check(self, parameters: Parameters) -> AuthorizationRequest:
         """Judge a request that is pushed (RFC 9126 section 2.1). Raises OAuthError."""
@@ -142,16 +160,12 @@ class Authorization:
             raise RequestRefused("invalid_request", "The redirect_uri is not one that the application registered.")
         return client, asked
 
-    def _read(
-        self, client: Client, redirect_uri: str, parameters: Parameters, *, pushed: bool
-    ) -> AuthorizationRequest:
+    def _read(self, client: Client, redirect_uri: str, parameters: Parameters, *, pushed: bool) -> AuthorizationRequest:
         if "request_uri" in parameters:
             raise OAuthError("request_uri_not_supported", "Only requests that were pushed here can be referred to.")
         if not pushed and client.metadata.get("require_pushed_authorization_requests"):
             raise OAuthError("invalid_request", "The application has to push its requests.")
-        return read_authorization_request(
-            client, redirect_uri, parameters, self._parts.scopes, self._parts.audiences
-        )
+        return read_authorization_request(client, redirect_uri, parameters, self._parts.scopes, self._parts.audiences)
 
     async def _waiting(self, parameters: Parameters) -> WaitingRequest | None:
         request_uri = parameters.get("request_uri", "")
@@ -182,15 +196,13 @@ class Authorization:
             raise _expired()
         engine_request: EngineRequest = grant.request
         engine_request.granted = self._granted(request, owner)
-        engine_request.redirect_uri = request.redirect_uri
+        engine_request.answered_at = request.redirect_uri
         answer: EngineAnswer = await run_sync(
             self._server.create_authorization_response, engine_request, grant_user=owner, grant=grant
         )
         return ToClient(self._with_issuer(answer.location, fragment=request.by_fragment))
 
-    def _must_sign_in(
-        self, request: AuthorizationRequest, waiting: WaitingRequest | None, owner: SessionOwner
-    ) -> bool:
+    def _must_sign_in(self, request: AuthorizationRequest, waiting: WaitingRequest | None, owner: SessionOwner) -> bool:
         authenticated_at = owner.session.authenticated_at
         hint = request.parameters.get("id_token_hint")
         if self._hints.names_somebody_else(request.client, hint, owner.account_id):

@@ -1,4 +1,4 @@
-"""Clients that authenticate with a signature: ``private_key_jwt`` (RFC 7523 section 3, OpenID Connect Core section 9)."""
+"""Clients that authenticate with a signature: ``private_key_jwt`` (RFC 7523 section 3, OpenID Connect Core 9)."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class EnginePayload(OAuth2Payload):
 class EngineRequest(OAuth2Request):
     """One request to the engine; ``headers`` is read for the client's authentication.
 
-    ``granted`` is what a person has agreed to, once they have; ``redirect_uri`` where the answer goes.
+    ``granted`` is what a person has agreed to, once they have; ``answered_at`` where the answer goes.
     """
 
     def __init__(self, method: str, parameters: Parameters, headers: Mapping[str, str] | None = None) -> None:
@@ -43,7 +43,7 @@ class EngineRequest(OAuth2Request):
         self.payload = EnginePayload(parameters)
         self.parameters = parameters
         self.granted: Granted | None = None
-        self.redirect_uri = ""
+        self.answered_at = ""
 
     @property
     def args(self) -> Mapping[str, str]:

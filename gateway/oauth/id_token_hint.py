@@ -38,5 +38,7 @@ class IdTokenHints:
         try:
             claims = self.claims(client, unverified_token)
         except TokenRejected as error:
-            raise OAuthError("invalid_request", "The id_token_hint is not an ID token that the client got here.") from error
+            raise OAuthError(
+                "invalid_request", "The id_token_hint is not an ID token that the client got here."
+            ) from error
         return bool(claims["sub"] != self._subjects.sub(client, account_id))

@@ -13,11 +13,13 @@ from gateway.accounts.sessions import Sessions
 from gateway.accounts.users import Users
 from gateway.clock import Clock
 from gateway.config.settings import Settings
+from gateway.oauth.authorize import Authorization
 from gateway.policy.client import TrustedProxies
 from gateway.policy.rules import Access, RuleTable
 from gateway.policy.target import parse_url
 from gateway.tokens.master_key import MasterKey
 from gateway.web.account import AccountPage
+from gateway.web.authorize import AuthorizePage
 from gateway.web.console import Console
 from gateway.web.cookies import Cookies
 from gateway.web.csrf import Csrf
@@ -51,6 +53,7 @@ def build_site(
     sessions: Sessions,
     users: Users,
     password_login: PasswordLogin,
+    authorization: Authorization,
     master_key: MasterKey,
     clock: Clock,
     request_id: RequestId,
@@ -105,7 +108,8 @@ def build_site(
     signed_in = SignedIn(frame, pages, csrf, return_to, visits)
     console = Console(pages, signed_in, clock)
     account = AccountPage(pages=pages, signed_in=signed_in, console=console)
-    routes = [route for part in (login, register, logout, hand_over, account) for route in part.routes()]
+    authorize = AuthorizePage(frame=frame, pages=pages, authorization=authorization)
+    routes = [route for part in (login, register, logout, hand_over, account, authorize) for route in part.routes()]
     return Site(routes, pages)
 
 

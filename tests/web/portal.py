@@ -19,11 +19,15 @@ from gateway.accounts.user import User
 from gateway.accounts.users import Users
 from gateway.config.rules import compile_rules
 from gateway.config.settings import Settings
+from gateway.oauth.provider import build_provider
+from gateway.oauth.state.consents import Consents
+from gateway.observability.metrics import Metrics
 from gateway.policy.challenge import login_url
 from gateway.policy.client import TrustedProxies
 from gateway.policy.rules import RuleTable
 from gateway.problem import Problem
 from gateway.storage.database import Database
+from gateway.tokens.keys import SigningKeys
 from gateway.tokens.master_key import MasterKey
 from gateway.web.cookies import Cookies
 from gateway.web.site import Site, build_site
@@ -208,6 +212,18 @@ class Portals:
         async def sleep(seconds: float) -> None:
             slept.append(seconds)
 
+        provider = build_provider(
+            settings=settings,
+            database=database,
+            feed=None,
+            keys=SigningKeys(database, key, settings.tokens, clock),
+            master_key=key,
+            consents=Consents(database, clock),
+            resources={},
+            route_scopes=(),
+            metrics=Metrics(),
+            clock=clock,
+        )
         site = build_site(
             settings=settings,
             rules=rules,
@@ -215,6 +231,7 @@ class Portals:
             sessions=sessions,
             users=users,
             password_login=PasswordLogin(database, users, hasher, settings, clock, sleep),
+            authorization=provider.authorization,
             master_key=key,
             clock=clock,
             request_id=lambda request: REFERENCE,

@@ -27,7 +27,7 @@ class AuthorizationCode(Grant, grants.AuthorizationCodeGrant):
         if request.granted is None:
             raise ValueError("nobody has granted anything")
         bound = NewCode(
-            redirect_uri=request.redirect_uri,
+            redirect_uri=request.answered_at,
             redirect_uri_given="redirect_uri" in parameters,
             nonce=parameters.get("nonce"),
             code_challenge=parameters.get("code_challenge"),

@@ -1,0 +1,107 @@
+"""The authorization server put together: from what the program already has to endpoints and what pages ask."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from gateway.clock import Clock
+from gateway.config.settings import Settings
+from gateway.oauth.audience import Audiences
+from gateway.oauth.authorize import Agreed, Authorization
+from gateway.oauth.client_assertion import ClientAssertions, RegisteredKeys
+from gateway.oauth.client_authentication import ClientAuthentication
+from gateway.oauth.grants.authorization_code import S256, AuthorizationCode
+from gateway.oauth.grants.client_credentials import ClientCredentials
+from gateway.oauth.grants.refresh_token import RefreshToken
+from gateway.oauth.id_token_hint import IdTokenHints
+from gateway.oauth.issuing import Issuing
+from gateway.oauth.scopes import ScopePolicy
+from gateway.oauth.server import EngineParts, Server
+from gateway.oauth.state.clients import Clients
+from gateway.oauth.state.codes import Codes
+from gateway.oauth.state.families import Families
+from gateway.oauth.state.requests import AuthorizationRequests
+from gateway.oauth.subject import Subjects
+from gateway.oauth.token import TokenEndpoint
+from gateway.observability.metrics import Metrics
+from gateway.storage.database import Database
+from gateway.storage.events import EventFeed
+from gateway.tokens.keys import SigningKeys
+from gateway.tokens.master_key import MasterKey
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """What the pages and the program need of it. ``cleaning`` are the batches of housekeeping."""
+
+    clients: Clients
+    requests: AuthorizationRequests
+    authorization: Authorization
+    routes: list[web.RouteDef]
+    cleaning: tuple[Callable[[], Awaitable[int]], ...]
+
+
+def build_provider(
+    *,
+    settings: Settings,
+    database: Database,
+    feed: EventFeed | None,
+    keys: SigningKeys,
+    master_key: MasterKey,
+    consents: Agreed,
+    resources: Mapping[str, str],
+    route_scopes: Collection[str],
+    metrics: Metrics,
+    clock: Clock,
+) -> Provider:
+    """Build the authorization server.
+
+    ``resources`` are the identifiers of routes that take tokens of their own, with their names; ``route_scopes`` what
+    routes require.
+    """
+    issuer, portal = settings.issuer, f"{settings.server.public_url}{settings.server.prefix}"
+    clients = Clients(database, clock, feed)
+    families = Families(database, clock, feed)
+    codes = Codes(database, families, settings.oauth.code_lifetime, clock)
+    requests = AuthorizationRequests(database, clock)
+    subjects = Subjects(master_key)
+    audiences = Audiences(issuer, f"{portal}/oauth/userinfo", {issuer: settings.branding.name, **resources})
+    addressed = (issuer, f"{portal}/oauth/token", f"{portal}/oauth/par")
+    assertions = ClientAssertions(database, RegisteredKeys(), addressed, clock)
+    issuing = Issuing(
+        keys,
+        audiences,
+        subjects,
+        issuer=issuer,
+        access_lifetime=settings.tokens.access_lifetime,
+        clock=clock,
+    )
+    parts = EngineParts(
+        clients=clients,
+        authentication=ClientAuthentication(clients, assertions, clock),
+        families=families,
+        codes=codes,
+        issuing=issuing,
+        scopes=ScopePolicy({*route_scopes, *settings.oauth.scopes}),
+        audiences=audiences,
+        refresh_grace=settings.oauth.refresh_grace,
+        refresh_lifetime=settings.tokens.refresh_lifetime,
+    )
+    server = Server(parts)
+    server.register_grant(AuthorizationCode, [S256()])
+    server.register_grant(RefreshToken)
+    server.register_grant(ClientCredentials)
+    authorization = Authorization(
+        server, requests, consents, IdTokenHints(keys, subjects, issuer, clock), issuer=issuer, clock=clock
+    )
+    endpoints = (TokenEndpoint(server, metrics),)
+    return Provider(
+        clients=clients,
+        requests=requests,
+        authorization=authorization,
+        routes=[route for endpoint in endpoints for route in endpoint.routes(settings.server.prefix)],
+        cleaning=(codes.forget_unused, requests.forget_expired, assertions.forget_expired),
+    )

@@ -1,0 +1,75 @@
+"""``/oauth/authorize``: where an application sends a browser, and where the browser is sent on."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+from aiohttp import web
+
+from gateway.oauth.authorize import Authorization, NeedsConsent, NeedsLogin, Outcome, RequestRefused, ToClient
+from gateway.oauth.parameters import read_parameters
+from gateway.oauth.problem import OAuthError
+from gateway.problem import Problem
+from gateway.web.frame import Frame
+from gateway.web.pages import Pages, redirect
+from gateway.web.session_storage import browser_session
+
+AUTHORIZE = "oauth/authorize"
+CONSENT = "oauth/consent"
+
+
+class AuthorizePage:
+    """The authorization endpoint (RFC 6749 section 3.1)."""
+
+    def __init__(self, *, frame: Frame, pages: Pages, authorization: Authorization) -> None:
+        self._frame = frame
+        self._pages = pages
+        self._authorization = authorization
+
+    def routes(self) -> list[web.RouteDef]:
+        path = self._pages.path(AUTHORIZE)
+        return [web.get(path, self._frame(self.authorize)), web.post(path, self._frame(self.post))]
+
+    async def authorize(self, request: web.Request) -> web.Response:
+        try:
+            parameters = await read_parameters(request)
+            owner = (await browser_session(request)).owner
+            return self._answer(await self._authorization.decide(parameters, owner))
+        except OAuthError as error:
+            return self._refused(request, error)
+
+    async def post(self, request: web.Request) -> web.Response:
+        """Take a request from a form (OpenID Connect Core 1.0 section 3.1.2.1), and go on with a GET.
+
+        Another site's form brings no cookie of ours, the GET after it does.
+        """
+        try:
+            parameters = await read_parameters(request)
+            if "request_uri" not in parameters:
+                request_uri = await self._authorization.keep(parameters)
+                query = {"client_id": parameters["client_id"], "request_uri": request_uri}
+            else:
+                query = {name: parameters[name] for name in ("client_id", "request_uri") if name in parameters}
+        except OAuthError as error:
+            return self._refused(request, error)
+        return redirect(f"{self._pages.path(AUTHORIZE)}?{urlencode(query)}")
+
+    def _answer(self, outcome: Outcome) -> web.Response:
+        match outcome:
+            case ToClient():
+                return redirect(outcome.url)
+            case NeedsConsent():
+                return redirect(f"{self._pages.path(CONSENT)}?{urlencode({'request_uri': outcome.request_uri})}")
+            case NeedsLogin():
+                query = {"rd": f"{self._pages.path(AUTHORIZE)}?{outcome.continue_at}"}
+                if outcome.again:
+                    query["prompt"] = "login"
+                if outcome.login_hint:
+                    query["login_hint"] = outcome.login_hint
+                return redirect(f"{self._pages.path('login')}?{urlencode(query)}")
+
+    def _refused(self, request: web.Request, error: OAuthError) -> web.Response:
+        """Say it here: who asked, or where an answer belongs, is not certain (RFC 6749 section 4.1.2.1)."""
+        detail = f"The application sent you here with a request that cannot be used. {error.description}"
+        code = "request_refused" if isinstance(error, RequestRefused) else error.error
+        return self._frame.problem(request, Problem(400, code, detail))

@@ -1,0 +1,229 @@
+"""The authorization code flow from end to end, over sockets: what is granted, to whom, and for how often."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import pytest
+
+from gateway.oauth.state.client_metadata import checked_metadata
+from gateway.oauth.state.registry import Issued, Registry, Rights
+from tests.fake_clock import FakeClock
+from tests.gateways import Answer, GatewayFactory, Running
+
+CALLBACK = "https://app.example.com/callback"
+VERIFIER = "v" * 43
+CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+@dataclass
+class Party:
+    """A gateway with an application that somebody signs in to."""
+
+    running: Running
+    issued: Issued
+    cookie: str
+
+    @property
+    def client_id(self) -> str:
+        return self.issued.client.id
+
+    async def authorize(self, *, cookie: str | None = None, **changes: str) -> Answer:
+        asked = {
+            "client_id": self.client_id,
+            "response_type": "code",
+            "redirect_uri": CALLBACK,
+            "scope": "openid profile",
+            "state": "s t/a",
+            "code_challenge": CHALLENGE,
+            "code_challenge_method": "S256",
+            **changes,
+        }
+        query = urlencode({name: value for name, value in asked.items() if value})
+        cookie = self.cookie if cookie is None else cookie
+        return await self.running.get(f"/oauth/authorize?{query}", cookie=cookie)
+
+    async def token(self, **form: str) -> Answer:
+        data = urlencode({"client_id": self.client_id, "client_secret": self.issued.secret or "", **form})
+        return await self.running.send("POST", "/oauth/token", headers=FORM, data=data)
+
+    async def redeem(self, answer: Answer, **changes: str) -> Answer:
+        code = landed(answer)["code"]
+        form = {"grant_type": "authorization_code", "code": code, "redirect_uri": CALLBACK, "code_verifier": VERIFIER}
+        return await self.token(**{**form, **changes})
+
+
+def landed(answer: Answer) -> dict[str, str]:
+    """Return the parameters of an answer that came to the client's address."""
+    assert answer.status == 303, answer.text
+    assert answer.location.startswith(CALLBACK)
+    parts = urlsplit(answer.location)
+    return dict(parse_qsl(parts.query or parts.fragment))
+
+
+def claims(token: str) -> dict[str, Any]:
+    part = token.split(".")[1]
+    read: dict[str, Any] = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+    return read
+
+
+METADATA: Mapping[str, Any] = {
+    "client_name": "Wiki",
+    "redirect_uris": [CALLBACK],
+    "grant_types": ["authorization_code", "refresh_token", "client_credentials"],
+    "token_endpoint_auth_method": "client_secret_post",
+}
+
+
+@pytest.fixture
+async def party(gateway_factory: GatewayFactory, clock: FakeClock) -> Party:
+    running = await gateway_factory(clock=clock)
+    gateway = running.gateway
+    registry = Registry(gateway.accounts.users._database, clock, gateway.feed)
+    issued = await registry.create(checked_metadata(METADATA), Rights(first_party=True, opens_routes=True))
+    return Party(running, issued, await running.session(await running.user()))
+
+
+async def test_a_code_becomes_tokens_for_the_person_that_granted_it(party: Party) -> None:
+    answer = await party.authorize(nonce="n-1")
+    parameters = landed(answer)
+    assert parameters["state"] == "s t/a"
+    assert parameters["iss"] == party.running.origin
+    reply = await party.redeem(answer)
+    assert reply.status == 200, reply.text
+    assert reply.headers["Cache-Control"] == "no-store"
+    tokens = reply.json
+    assert tokens.keys() == {"access_token", "token_type", "expires_in", "scope", "refresh_token", "id_token"}
+    access, identity = claims(tokens["access_token"]), claims(tokens["id_token"])
+    ann = await party.running.gateway.accounts.users.find("ann")
+    assert ann is not None
+    assert (access["sub"], access["client_id"], access["scope"]) == (ann.id, party.client_id, "openid profile")
+    assert access["aud"] == [party.running.origin, f"{party.running.origin}/oauth/userinfo"]
+    assert (identity["aud"], identity["nonce"], identity["acr"]) == (party.client_id, "n-1", "aal1")
+    half = hashlib.sha256(tokens["access_token"].encode()).digest()[:16]
+    assert identity["at_hash"] == base64.urlsafe_b64encode(half).rstrip(b"=").decode()
+
+
+async def test_a_code_that_comes_back_ends_what_came_of_it(party: Party) -> None:
+    answer = await party.authorize()
+    tokens = (await party.redeem(answer)).json
+    again = await party.redeem(answer)
+    assert (again.status, again.json["error"]) == (400, "invalid_grant")
+    refreshed = await party.token(grant_type="refresh_token", refresh_token=tokens["refresh_token"])
+    assert refreshed.json["error"] == "invalid_grant"
+
+
+async def test_a_refresh_token_is_good_once(party: Party) -> None:
+    tokens = (await party.redeem(await party.authorize())).json
+    first = await party.token(grant_type="refresh_token", refresh_token=tokens["refresh_token"])
+    assert first.status == 200, first.text
+    assert first.json["scope"] == "openid profile"
+    again = await party.token(grant_type="refresh_token", refresh_token=tokens["refresh_token"])
+    assert again.json["error"] == "invalid_grant"
+    after = await party.token(grant_type="refresh_token", refresh_token=first.json["refresh_token"])
+    assert after.json["error"] == "invalid_grant"
+
+
+async def test_a_wider_scope_at_refresh_is_refused_and_costs_nothing(party: Party) -> None:
+    tokens = (await party.redeem(await party.authorize())).json
+    form = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}
+    assert (await party.token(**form, scope="openid email")).json["error"] == "invalid_scope"
+    narrower = await party.token(**form, scope="openid")
+    assert narrower.json["scope"] == "openid"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"code_verifier": "w" * 43},
+        {"code_verifier": ""},
+        {"redirect_uri": f"{CALLBACK}/"},
+        {"redirect_uri": ""},
+        {"code": "c" * 43},
+    ],
+    ids=["other verifier", "no verifier", "other address", "no address", "other code"],
+)
+async def test_a_code_is_bound_to_what_it_was_made_for(party: Party, change: dict[str, str]) -> None:
+    answer = await party.authorize()
+    reply = await party.redeem(answer, **change)
+    assert reply.status == 400
+    assert reply.json["error"] in {"invalid_grant", "invalid_request"}
+
+
+async def test_a_code_expires(party: Party, clock: FakeClock) -> None:
+    answer = await party.authorize()
+    clock.advance(timedelta(seconds=61))
+    assert (await party.redeem(answer)).json["error"] == "invalid_grant"
+
+
+async def test_a_program_stands_for_itself(party: Party) -> None:
+    reply = await party.token(grant_type="client_credentials", scope="roles")
+    assert reply.status == 200, reply.text
+    access = claims(reply.json["access_token"])
+    assert (access["sub"], access["scope"], "sid" in access) == (party.client_id, "roles", False)
+    assert "refresh_token" not in reply.json
+
+
+async def test_whoever_is_not_signed_in_signs_in_and_comes_back(party: Party) -> None:
+    answer = await party.authorize(cookie="", login_hint="ann")
+    assert answer.status == 303
+    query = dict(parse_qsl(urlsplit(answer.location).query))
+    assert urlsplit(answer.location).path == "/login"
+    assert query["login_hint"] == "ann"
+    assert len(query["rd"]) < 300
+    back = await party.running.get(query["rd"], cookie=party.cookie)
+    assert "code" in landed(back)
+    assert (await party.running.get(query["rd"], cookie=party.cookie)).status == 400
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"response_type": ""}, "invalid_request"),
+        ({"response_type": "code token"}, "unsupported_response_type"),
+        ({"response_type": "id_token", "nonce": "n"}, "unauthorized_client"),
+        ({"code_challenge": ""}, "invalid_request"),
+        ({"code_challenge_method": "plain"}, "invalid_request"),
+        ({"code_challenge_method": ""}, "invalid_request"),
+        ({"scope": "unheard of"}, "invalid_scope"),
+        ({"prompt": "none login"}, "invalid_request"),
+        ({"max_age": "soon"}, "invalid_request"),
+        ({"claims": "[]"}, "invalid_request"),
+        ({"resource": "https://elsewhere.example.com"}, "invalid_target"),
+        ({"request": "e30."}, "request_not_supported"),
+        ({"request_uri": "https://elsewhere.example.com/r"}, "request_uri_not_supported"),
+        ({"id_token_hint": "e30.e30.e30"}, "invalid_request"),
+    ],
+    ids=lambda value: str(value),
+)
+async def test_what_is_wrong_is_told_to_the_client(party: Party, change: dict[str, str], error: str) -> None:
+    parameters = landed(await party.authorize(**change))
+    assert parameters["error"] == error
+    assert parameters["iss"] == party.running.origin
+    assert "code" not in parameters
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"client_id": "nobody"}, {"client_id": ""}, {"redirect_uri": f"{CALLBACK}x"}, {"redirect_uri": ""}],
+    ids=["unknown client", "no client", "another address", "no address"],
+)
+async def test_nobody_is_sent_to_an_address_that_is_not_known(party: Party, change: dict[str, str]) -> None:
+    answer = await party.authorize(**change)
+    assert answer.status == 400
+    assert "Location" not in answer.headers
+
+
+async def test_silence_is_kept(party: Party, clock: FakeClock) -> None:
+    assert "code" in landed(await party.authorize(prompt="none"))
+    assert landed(await party.authorize(prompt="none", cookie=""))["error"] == "login_required"
+    clock.advance(timedelta(seconds=30))
+    assert landed(await party.authorize(prompt="none", max_age="20"))["error"] == "login_required"
