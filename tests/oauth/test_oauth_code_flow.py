@@ -202,7 +202,7 @@ async def test_whoever_is_not_signed_in_signs_in_and_comes_back(party: Party) ->
         ({"request_uri": "https://elsewhere.example.com/r"}, "request_uri_not_supported"),
         ({"id_token_hint": "e30.e30.e30"}, "invalid_request"),
     ],
-    ids=lambda value: str(value),
+    ids=str,
 )
 async def test_what_is_wrong_is_told_to_the_client(party: Party, change: dict[str, str], error: str) -> None:
     parameters = landed(await party.authorize(**change))
