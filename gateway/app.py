@@ -205,6 +205,7 @@ class Gateway:
         return build_provider(
             settings=self.settings,
             database=opened.database,
+            clients=self.clients,
             feed=self.feed,
             keys=self.accounts.keys,
             master_key=master_key,

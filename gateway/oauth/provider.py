@@ -37,7 +37,6 @@ from gateway.tokens.master_key import MasterKey
 class Provider:
     """What the pages and the program need of it. ``cleaning`` are the batches of housekeeping."""
 
-    clients: Clients
     requests: AuthorizationRequests
     authorization: Authorization
     routes: list[web.RouteDef]
@@ -48,6 +47,7 @@ def build_provider(
     *,
     settings: Settings,
     database: Database,
+    clients: Clients,
     feed: EventFeed | None,
     keys: SigningKeys,
     master_key: MasterKey,
@@ -63,7 +63,6 @@ def build_provider(
     routes require.
     """
     issuer, portal = settings.issuer, f"{settings.server.public_url}{settings.server.prefix}"
-    clients = Clients(database, clock, feed)
     families = Families(database, clock, feed)
     codes = Codes(database, families, settings.oauth.code_lifetime, clock)
     requests = AuthorizationRequests(database, clock)
@@ -99,7 +98,6 @@ def build_provider(
     )
     endpoints = (TokenEndpoint(server, metrics),)
     return Provider(
-        clients=clients,
         requests=requests,
         authorization=authorization,
         routes=[route for endpoint in endpoints for route in endpoint.routes(settings.server.prefix)],

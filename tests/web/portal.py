@@ -20,6 +20,7 @@ from gateway.accounts.users import Users
 from gateway.config.rules import compile_rules
 from gateway.config.settings import Settings
 from gateway.oauth.provider import build_provider
+from gateway.oauth.state.clients import Clients
 from gateway.oauth.state.consents import Consents
 from gateway.observability.metrics import Metrics
 from gateway.policy.challenge import login_url
@@ -215,6 +216,7 @@ class Portals:
         provider = build_provider(
             settings=settings,
             database=database,
+            clients=Clients(database, clock),
             feed=None,
             keys=SigningKeys(database, key, settings.tokens, clock),
             master_key=key,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Any, Final
 
 from authlib.oauth2.rfc6749 import grants
@@ -12,6 +13,7 @@ from gateway.oauth.bridge import await_
 from gateway.oauth.client_authentication import METHODS
 from gateway.oauth.engine import EngineClient, EngineCode
 from gateway.oauth.grants.grant import Grant
+from gateway.oauth.issuing import Issue
 from gateway.oauth.problem import OAuthError
 from gateway.oauth.state.codes import NewCode
 
@@ -20,6 +22,7 @@ class AuthorizationCode(Grant, grants.AuthorizationCodeGrant):
     """Gives a code to a browser, and tokens for the code."""
 
     TOKEN_ENDPOINT_AUTH_METHODS = METHODS
+    refresh_jti: str | None = None
 
     def generate_authorization_code(self) -> str:
         """Store what was granted, and the code that it is fetched with."""
@@ -42,7 +45,9 @@ class AuthorizationCode(Grant, grants.AuthorizationCodeGrant):
 
     def query_authorization_code(self, code: str, client: EngineClient) -> EngineCode | None:
         """Consume the code, whatever else may be wrong with the request: who has it has one attempt."""
-        redeemed = await_(self.parts.codes.redeem(code, client.client.id))
+        renewable = client.check_grant_type("refresh_token")
+        self.refresh_jti = secrets.token_urlsafe(32) if renewable else None
+        redeemed = await_(self.parts.codes.redeem(code, client.client.id, self.refresh_jti))
         return None if redeemed is None else EngineCode(redeemed)
 
     def delete_authorization_code(self, authorization_code: EngineCode) -> None:
@@ -52,8 +57,9 @@ class AuthorizationCode(Grant, grants.AuthorizationCodeGrant):
         return authorization_code.code.family.user
 
     def generate_token(self, **_: object) -> dict[str, Any]:
-        code = self.request.authorization_code.code
-        return self.tokens_of(code.family, nonce=code.bound.nonce)
+        code, client = self.request.authorization_code.code, self.registered
+        resources = self.resources_of(code.family)
+        return self.issue(Issue(client, code.family.scopes, resources, code.family, code.bound.nonce, self.refresh_jti))
 
 
 class S256(CodeChallenge):

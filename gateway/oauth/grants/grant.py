@@ -34,12 +34,15 @@ class Grant:
         """Return the tokens of a grant that was checked."""
         return await_(self.parts.issuing.tokens(issue))
 
-    def tokens_of(self, family: Family, *, nonce: str | None = None) -> dict[str, Any]:
+    def resources_of(self, family: Family) -> tuple[str, ...]:
+        """Return what a token is wanted for, of what was granted. Raises OAuthError invalid_target."""
+        return self.parts.audiences.narrowed(family.granted.resources, self.request.parameters.all("resource"))
+
+    def tokens_of(self, family: Family) -> dict[str, Any]:
         """Return the first tokens of a family. Raises OAuthError when it has been revoked meanwhile."""
-        resources = self.parts.audiences.narrowed(family.granted.resources, self.request.parameters.all("resource"))
-        jti = None
+        resources, jti = self.resources_of(family), None
         if "refresh_token" in self.registered.grant_types:
             jti = secrets.token_urlsafe(32)
             if not await_(self.parts.families.first_token(family.id, jti)):
                 raise OAuthError("invalid_grant", "What was granted has been revoked.")
-        return self.issue(Issue(self.registered, family.scopes, resources, family, nonce, jti))
+        return self.issue(Issue(self.registered, family.scopes, resources, family, refresh_jti=jti))

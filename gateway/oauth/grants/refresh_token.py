@@ -48,7 +48,7 @@ class RefreshToken(Grant, grants.RefreshTokenGrant):
     def generate_token(self, *, scope: str = "", **_: object) -> dict[str, Any]:
         """Consume the token, and only then sign anything."""
         token, parts = self.request.refresh_token, self.parts
-        resources = parts.audiences.narrowed(token.family.granted.resources, self.request.parameters.all("resource"))
+        resources = self.resources_of(token.family)
         successor = secrets.token_urlsafe(32)
         if not await_(parts.families.rotate(token.jti, successor, parts.refresh_grace)):
             # Used by somebody else, just now or too long ago: which of the two is the thief cannot be told.
