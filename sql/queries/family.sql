@@ -32,12 +32,9 @@ where t.token_hash = $1 and f.client_id = $2 and t.expires_at > $3
     and f.revoked_at is null and f.expires_at > $3 and a.is_active;
 
 -- name: rotate
--- Check, consume and replace in one statement: of many at once, one gets the row. A token that was used after $4 is
--- taken once more: its answer may have been lost.
+-- Check, consume and replace in one statement: of many at once, one gets the row.
 with consumed as (
-    update refresh_token set used_at = coalesce(used_at, $3)
-    where token_hash = $1 and (used_at is null or used_at > $4)
-    returning family_id
+    update refresh_token set used_at = $3 where token_hash = $1 and used_at is null returning family_id
 ), alive as (
     update refresh_family f set used_at = $3
     from consumed c, account a
@@ -47,6 +44,16 @@ with consumed as (
 insert into refresh_token (token_hash, family_id, created_at, expires_at)
 select $2, id, $3, expires_at from alive
 returning family_id;
+
+-- name: retake
+-- One row for a token that was used after $4, while nobody has used its successor: whoever has, got the answer.
+select f.id
+from refresh_token t
+    join refresh_token successor on successor.token_hash = $2 and successor.family_id = t.family_id
+    join refresh_family f on f.id = t.family_id
+    join account a on a.id = f.account_id
+where t.token_hash = $1 and t.used_at > $4 and successor.used_at is null
+    and f.revoked_at is null and f.expires_at > $3 and a.is_active;
 
 -- name: by_id
 -- One row while family and account are good, of clients only.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -57,6 +58,12 @@ class Page:
     def status(self) -> int:
         assert self.answer is not None, f"the browser was sent to {self.url}"
         return self.answer.status
+
+    @property
+    def words(self) -> str:
+        """Return what a person reads there, for messages."""
+        _, _, body = self.text.partition("<body>")
+        return " ".join(re.sub(r"<[^>]*>", " ", body or self.text).split())[:400]
 
     @property
     def forms(self) -> list[Form]:
@@ -133,14 +140,14 @@ class Browser:
 
     async def sign_in(self, page: Page, username: str = "ann", password: str = PASSWORD) -> Page:
         form = page.login_form
-        assert form is not None, f"no login form at {page.url}: {page.text}"
+        assert form is not None, f"no login form at {page.url}: {page.words}"
         self.seen.append("login")
         return await self.submit(page, form, username=username, password=password)
 
     async def decide(self, page: Page, *, allow: bool = True) -> Page:
         """Press a button of the consent page: the first one agrees, the last one does not."""
         form = page.consent_form
-        assert form is not None, f"no consent form at {page.url}: {page.text}"
+        assert form is not None, f"no consent form at {page.url}: {page.words}"
         self.seen.append("consent")
         name, value = form.buttons[0 if allow else -1]
         return await self.submit(page, form, **{name: value})

@@ -92,7 +92,7 @@ class RelyingParty:
 
     def response(self, page: Page, request: AuthorizationRequest) -> dict[str, str]:
         """Return the parameters of an authorization response: at the redirect URI, ours, and from this issuer."""
-        assert page.answer is None, f"not sent back, but shown {page.status} at {page.url}:\n{page.text}"
+        assert page.answer is None, f"not sent back, but shown {page.status} at {page.url}: {page.words}"
         at = urlsplit(page.url)
         assert page.url.partition("?")[0] == request.parameters.get("redirect_uri", self.redirect_uri).partition("?")[0]
         assert at.fragment == ""

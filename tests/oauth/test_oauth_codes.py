@@ -95,3 +95,56 @@ async def test_a_code_is_over_after_its_time(
     clock.advance(60)
     assert await codes.redeem(code, "wiki", "jti") is None
     assert await database.fetchval("select count(*) from refresh_token") == 0
+
+
+# Refresh tokens, as families keep them
+
+
+@pytest.fixture
+async def family(codes: Codes, granted: Granted) -> str:
+    """Return a family whose first refresh token is called ``first``."""
+    redeemed = await codes.redeem(await issued(codes, granted), "wiki", "first")
+    assert redeemed is not None
+    return redeemed.family.id
+
+
+NO_GRACE, GRACE = timedelta(0), timedelta(seconds=10)
+
+
+async def test_of_many_at_once_one_rotates(families: Families, family: str, database: Database) -> None:
+    results = await asyncio.gather(*(families.rotate("first", NO_GRACE) for _ in range(50)))
+    assert len([result for result in results if result]) == 1
+    assert await database.fetchval("select count(*) from refresh_token") == 2
+
+
+async def test_within_the_grace_the_same_successor_comes_again(
+    families: Families, family: str, clock: FakeClock, database: Database
+) -> None:
+    second = await families.rotate("first", GRACE)
+    clock.advance(9)
+    assert await families.rotate("first", GRACE) == second is not None
+    assert await database.fetchval("select count(*) from refresh_token") == 2, "no second branch"
+    clock.advance(1)
+    assert await families.rotate("first", GRACE) is None
+
+
+async def test_a_used_successor_ends_the_grace(families: Families, family: str) -> None:
+    second = await families.rotate("first", GRACE)
+    assert second is not None
+    assert await families.rotate(second, GRACE)
+    assert await families.rotate("first", GRACE) is None
+
+
+async def test_without_grace_there_is_no_second_time_even_when_clocks_differ(
+    families: Families, family: str, clock: FakeClock
+) -> None:
+    assert await families.rotate("first", NO_GRACE)
+    clock.advance(-1)  # another machine's, or a request that was read earlier
+    assert await families.rotate("first", NO_GRACE) is None
+
+
+@pytest.mark.parametrize("grace", [NO_GRACE, GRACE])
+async def test_nothing_follows_in_a_family_that_ended(families: Families, family: str, grace: timedelta) -> None:
+    assert await families.rotate("first", GRACE)
+    assert await families.revoke(family, "test")
+    assert await families.rotate("first", grace) is None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from datetime import timedelta
 from typing import Any, Final
 
@@ -49,8 +48,8 @@ class RefreshToken(Grant, grants.RefreshTokenGrant):
         """Consume the token, and only then sign anything."""
         token, parts = self.request.refresh_token, self.parts
         resources = self.resources_of(token.family)
-        successor = secrets.token_urlsafe(32)
-        if not await_(parts.families.rotate(token.jti, successor, parts.refresh_grace)):
+        successor = await_(parts.families.rotate(token.jti, parts.refresh_grace))
+        if successor is None:
             # Used by somebody else, just now or too long ago: which of the two is the thief cannot be told.
             await_(parts.families.revoke(token.family.id, "refresh token reused"))
             raise OAuthError("invalid_grant", "The refresh token is not good any more.")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -107,13 +108,18 @@ class Families:
         row = await self._database.fetchrow(_SQL["of_refresh_token"], token_hash(jti), client_id, self._clock.now())
         return None if row is None else (family_of(row), row["used_at"] is not None)
 
-    async def rotate(self, jti: str, successor_jti: str, grace: timedelta) -> bool:
-        """Exchange a refresh token for its successor. False: it is not good any more, or somebody was faster."""
-        now = self._clock.now()
-        row = await self._database.fetchval(
-            _SQL["rotate"], token_hash(jti), token_hash(successor_jti), now, now - grace
-        )
-        return row is not None
+    async def rotate(self, jti: str, grace: timedelta) -> str | None:
+        """Exchange a refresh token for its successor. Returns that one's jti.
+
+        None: the token is not good any more, or somebody was faster. Within ``grace`` of its use a client that lost
+        the answer gets the same successor again, until that is used.
+        """
+        now, successor = self._clock.now(), _successor(jti)
+        hashes = (token_hash(jti), token_hash(successor))
+        row = await self._database.fetchval(_SQL["rotate"], *hashes, now)
+        if row is None and grace > timedelta(0):
+            row = await self._database.fetchval(_SQL["retake"], *hashes, now, now - grace)
+        return None if row is None else successor
 
     async def revoke(self, family_id: str, reason: str) -> bool:
         """End a client's family. Returns False when it was over already."""
@@ -144,6 +150,15 @@ def family_of(row: asyncpg.Record) -> Family:
         offline=row["offline"],
     )
     return Family(str(row["family_id"]), user, granted)
+
+
+def _successor(jti: str) -> str:
+    """Return the jti of the one token that may follow.
+
+    It is no secret of its own, because what carries it is signed. That it follows from the one before is what lets an
+    answer be repeated without a second branch of the family, which nobody would miss when a thief has it.
+    """
+    return urlsafe_b64encode(token_hash(f"successor\0{jti}")).rstrip(b"=").decode()
 
 
 def token_hash(secret: str) -> bytes:
