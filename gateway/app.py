@@ -303,7 +303,7 @@ class Gateway:
             metrics=self.metrics,
         )
         users = UsersApi(callers, accounts.users, accounts.refresh_tokens, settings.registration)
-        profile = ProfileApi(callers, accounts.users, accounts.keys)
+        profile = ProfileApi(callers, accounts.users)
         tokens = ApiTokensApi(callers, accounts.api_tokens)
         registration = Registration(
             settings=settings.oauth,

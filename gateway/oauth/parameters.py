@@ -16,7 +16,7 @@ from gateway.oauth.problem import OAuthError
 
 _LARGEST_BYTES: Final = 64 * 1024
 _MOST: Final = 100
-_FORM: Final = "application/x-www-form-urlencoded"
+FORM: Final = "application/x-www-form-urlencoded"
 _REPEATABLE: Final = frozenset({"resource", "audience"})  # RFC 8707 section 2, RFC 8693 section 2.1
 _LONGEST_NAME: Final = 100
 _LONGEST: Final = 8192
@@ -79,8 +79,8 @@ async def read_parameters(request: web.Request) -> Parameters:
         return parse_parameters(request.rel_url.raw_query_string.encode("utf-8", "surrogateescape"))
     if request.rel_url.raw_query_string and "access_token" in request.rel_url.query:
         raise OAuthError("invalid_request", "Tokens do not belong in the address.")
-    if len(request.headers.getall("Content-Type", ())) != 1 or request.content_type != _FORM:
-        raise OAuthError("invalid_request", f"The body must be {_FORM}.")
+    if len(request.headers.getall("Content-Type", ())) != 1 or request.content_type != FORM:
+        raise OAuthError("invalid_request", f"The body must be {FORM}.")
     return parse_parameters(await _body(request))
 
 

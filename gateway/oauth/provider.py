@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from aiohttp import web
 
@@ -13,24 +14,33 @@ from gateway.oauth.audience import Audiences
 from gateway.oauth.authorize import Agreed, Authorization
 from gateway.oauth.client_assertion import ClientAssertions, RegisteredKeys
 from gateway.oauth.client_authentication import ClientAuthentication
+from gateway.oauth.discovery import Discovery
 from gateway.oauth.grants.authorization_code import S256, AuthorizationCode
 from gateway.oauth.grants.client_credentials import ClientCredentials
 from gateway.oauth.grants.refresh_token import RefreshToken
 from gateway.oauth.id_token_hint import IdTokenHints
+from gateway.oauth.introspection import IntrospectionEndpoint
 from gateway.oauth.issuing import Issuing
+from gateway.oauth.presented_token import PresentedTokens
+from gateway.oauth.revocation import RevocationEndpoint
 from gateway.oauth.scopes import ScopePolicy
 from gateway.oauth.server import EngineParts, Server
 from gateway.oauth.state.clients import Clients
 from gateway.oauth.state.codes import Codes
 from gateway.oauth.state.families import Families
 from gateway.oauth.state.requests import AuthorizationRequests
+from gateway.oauth.state.revoked import RevokedTokens
 from gateway.oauth.subject import Subjects
 from gateway.oauth.token import TokenEndpoint
+from gateway.oauth.userinfo import UserinfoEndpoint
 from gateway.observability.metrics import Metrics
 from gateway.storage.database import Database
 from gateway.storage.events import EventFeed
 from gateway.tokens.keys import SigningKeys
 from gateway.tokens.master_key import MasterKey
+
+# Named in the metadata; a client has those that it is registered for.
+GRANTS: Final = ("authorization_code", "refresh_token", "client_credentials")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +76,7 @@ def build_provider(
     families = Families(database, clock, feed)
     codes = Codes(database, families, settings.oauth.code_lifetime, clock)
     requests = AuthorizationRequests(database, clock)
+    revoked = RevokedTokens(database, clock, feed)
     subjects = Subjects(master_key)
     audiences = Audiences(issuer, f"{portal}/oauth/userinfo", {issuer: settings.branding.name, **resources})
     addressed = (issuer, f"{portal}/oauth/token", f"{portal}/oauth/par")
@@ -96,10 +107,30 @@ def build_provider(
     authorization = Authorization(
         server, requests, consents, IdTokenHints(keys, subjects, issuer, clock), issuer=issuer, clock=clock
     )
-    endpoints = (TokenEndpoint(server, metrics),)
+    presented = PresentedTokens(keys, clients, families, revoked, issuer=issuer, clock=clock)
+    authentication = parts.authentication
+    endpoints = (
+        TokenEndpoint(server, metrics),
+        RevocationEndpoint(authentication, presented, families, revoked),
+        IntrospectionEndpoint(authentication, presented),
+        UserinfoEndpoint(keys, clients, families, issuer=issuer, audience=audiences.userinfo, clock=clock),
+        Discovery(
+            keys,
+            issuer=issuer,
+            portal=portal,
+            grants=GRANTS,
+            scopes=sorted(parts.scopes.offered),
+            registration=settings.oauth.registration != "off",
+        ),
+    )
     return Provider(
         requests=requests,
         authorization=authorization,
         routes=[route for endpoint in endpoints for route in endpoint.routes(settings.server.prefix)],
-        cleaning=(codes.forget_unused, requests.forget_expired, assertions.forget_expired),
+        cleaning=(
+            codes.forget_unused,
+            requests.forget_expired,
+            assertions.forget_expired,
+            revoked.forget_expired,
+        ),
     )

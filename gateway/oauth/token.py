@@ -8,9 +8,10 @@ from typing import Final
 from aiohttp import web
 
 from gateway.oauth.bridge import run_sync
+from gateway.oauth.cors import endpoint
 from gateway.oauth.engine import EngineRequest
 from gateway.oauth.parameters import read_parameters
-from gateway.oauth.problem import OAuthError, json_answer, oauth_endpoint
+from gateway.oauth.problem import OAuthError, json_answer
 from gateway.oauth.server import EngineAnswer, Server
 from gateway.observability.metrics import Metrics
 
@@ -29,7 +30,7 @@ class TokenEndpoint:
         self._metrics = metrics
 
     def routes(self, prefix: str) -> list[web.RouteDef]:
-        return [web.post(f"{prefix}/oauth/token", oauth_endpoint(self.token))]
+        return endpoint(f"{prefix}/oauth/token", self.token, "POST")
 
     async def token(self, request: web.Request) -> web.Response:
         """Answer a token request. Raises OAuthError, OAuth2Error."""
