@@ -96,11 +96,11 @@ class PasswordLogin:
                 await connection.execute(_SQL["lock_subject"], subject)
             failures, locked_until = await self._failures(connection, account)
             if locked_until is not None and locked_until > now:
-                raise TooManyAttempts(_seconds(locked_until - now))
+                raise TooManyAttempts(seconds_until(locked_until, now))
             # When this one is no longer counted, there is room for another.
             blocking = await connection.fetchval(_SQL["nth_newest"], address, now - limits.window, limits.per_ip - 1)
             if blocking is not None:
-                raise TooManyAttempts(_seconds(blocking + limits.window - now))
+                raise TooManyAttempts(seconds_until(blocking + limits.window, now))
             reserved = [await connection.fetchval(_SQL["reserve"], subject, now) for subject in (account, address)]
         return _Attempt(tuple(reserved), failures)
 
@@ -155,5 +155,6 @@ def address_subject(address: str) -> str:
     return f"address:{parsed}"
 
 
-def _seconds(duration: timedelta) -> int:
-    return max(1, math.ceil(duration.total_seconds()))
+def seconds_until(moment: datetime, now: datetime) -> int:
+    """Return for how many seconds somebody has to wait, at least one."""
+    return max(1, math.ceil((moment - now).total_seconds()))

@@ -91,9 +91,12 @@ class Sessions:
         self._feed = feed
         self._owners = Lookup(database, _SQL["find"])
 
-    async def create(self, login: Login, data: Mapping[str, Any] | None = None) -> tuple[str, Session]:
+    async def create(
+        self, login: Login, data: Mapping[str, Any] | None = None, continues: str | None = None
+    ) -> tuple[str, Session]:
         """Begin a session for a new login. Returns the cookie's secret and the session.
 
+        ``continues`` is the id of a login of the same account that goes on with it.
         Raises LoginRefused when the account has been disabled or deleted meanwhile.
         """
         now = self._clock.now()
@@ -101,7 +104,8 @@ class Sessions:
         async with self._database.transaction() as connection:
             if await connection.fetchval(_SQL["lock_active_account"], UUID(login.account_id)) is None:
                 raise LoginRefused("inactive")
-            secret, session = await self._insert(connection, login, None, now + lifetime, data)
+            login_id = UUID(continues) if continues is not None else None
+            secret, session = await self._insert(connection, login, login_id, now + lifetime, data)
             limit, kept = self._settings.max_per_user, UUID(session.login_id)
             gone = await connection.fetch(_SQL["trim"], UUID(login.account_id), limit, kept)
             await _publish_sessions(connection, gone)

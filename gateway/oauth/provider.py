@@ -49,6 +49,7 @@ class Provider:
 
     requests: AuthorizationRequests
     authorization: Authorization
+    audiences: Audiences
     routes: list[web.RouteDef]
     cleaning: tuple[Callable[[], Awaitable[int]], ...]
 
@@ -126,6 +127,7 @@ def build_provider(
     return Provider(
         requests=requests,
         authorization=authorization,
+        audiences=audiences,
         routes=[route for endpoint in endpoints for route in endpoint.routes(settings.server.prefix)],
         cleaning=(
             codes.forget_unused,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from gateway.problem import Problem
@@ -12,7 +12,7 @@ WayOn = Literal["retry", "sign_in", "switch", "none"]
 
 @dataclass(frozen=True, slots=True)
 class ErrorWords:
-    """A page's heading and sentence; ``way_on`` names the link that it offers."""
+    """A page's heading and sentence, the problem's own if empty; ``way_on`` names the link that it offers."""
 
     heading: str
     sentence: str
@@ -53,6 +53,8 @@ _BY_CODE: Final[dict[str, ErrorWords]] = {
     "form_expired": ErrorWords(
         "This page has expired", "It was open for too long, or in another window. Go back, reload, and try again."
     ),
+    "request_refused": ErrorWords("This application's request cannot be used", ""),
+    "invalid_request": ErrorWords("This application's request cannot be used", ""),
     "registration_closed": ErrorWords(
         "Accounts are by invitation", "Nobody can make an account for themselves here. Ask an administrator."
     ),
@@ -71,4 +73,6 @@ _BY_CODE: Final[dict[str, ErrorWords]] = {
 def words_for(problem: Problem) -> ErrorWords:
     """Return the words for a problem; its own detail where nothing better is known."""
     known = _BY_CODE.get(problem.code) or _BY_STATUS.get(problem.status)
-    return known or ErrorWords(problem.title or "This did not work", problem.detail)
+    if known is None:
+        return ErrorWords(problem.title or "This did not work", problem.detail)
+    return known if known.sentence else replace(known, sentence=problem.detail)

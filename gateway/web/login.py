@@ -9,11 +9,12 @@ from typing import Final
 from aiohttp import web
 
 from gateway.accounts.login import PasswordLogin
-from gateway.accounts.sessions import Login
+from gateway.accounts.sessions import Login, SessionOwner
 from gateway.accounts.user import User
 from gateway.clock import Clock
 from gateway.errors import FieldError, LoginRefused, Overloaded, TooManyAttempts
 from gateway.policy.challenge import challenge_header
+from gateway.web.continuing import Continuations
 from gateway.web.csrf import FIELD, Csrf
 from gateway.web.form import read_form
 from gateway.web.frame import Frame
@@ -26,6 +27,8 @@ from gateway.web.visit import Visits
 
 FORM: Final = "login"
 _LONGEST_NAME_SHOWN: Final = 400
+# OpenID Connect Core 1.0 section 3.1.2.1: the form is shown although somebody is signed in.
+_PROMPTS: Final = frozenset({"login", "select_account"})
 
 _EXPIRED: Final = FieldError("", "This page was open for too long. Nothing is wrong: please sign in again.")
 _WORDS: Final[Mapping[str, FieldError]] = {
@@ -44,6 +47,29 @@ class Refusal:
     headers: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Prompted:
+    """How the page was asked to ask: who is signed in already, and the name that is filled in.
+
+    ``query`` is what the form's address keeps of it.
+    """
+
+    signed_in_as: str
+    switching: bool
+    name: str
+    query: Mapping[str, str]
+
+    @classmethod
+    def of(cls, query: Mapping[str, str], owner: SessionOwner | None) -> Prompted:
+        challenge = query.get("handover")
+        kept = {"handover": challenge} if challenge and read_challenge(challenge) else {}
+        if query.get("prompt") in _PROMPTS:
+            kept["prompt"] = query["prompt"]
+        switching = query.get("prompt") == "select_account"
+        username = owner.username if owner is not None else ""
+        return cls(username, switching, query.get("login_hint") or ("" if switching else username), kept)
+
+
 class LoginPage:
     """GET shows the form, or sends a browser that is signed in onward; POST signs in."""
 
@@ -56,6 +82,7 @@ class LoginPage:
         password_login: PasswordLogin,
         onward: Onward,
         return_to: ReturnTo,
+        continuations: Continuations,
         visits: Visits,
         clock: Clock,
     ) -> None:
@@ -65,6 +92,7 @@ class LoginPage:
         self._password_login = password_login
         self._onward = onward
         self._return_to = return_to
+        self._continuations = continuations
         self._visits = visits
         self._clock = clock
         self.path = pages.path("login")
@@ -75,8 +103,8 @@ class LoginPage:
     async def show(self, request: web.Request) -> web.Response:
         destination = self._return_to.read(request.query.get("rd"))
         owner = (await browser_session(request)).owner
-        if owner is None:
-            return self._form(request, destination)
+        if owner is None or request.query.get("prompt") in _PROMPTS:
+            return await self._form(request, destination)
         challenge = read_challenge(request.query.get("handover"))
         url = await self._onward.url(owner, destination, challenge)
         if url == self.path:  # there is nothing to go on to
@@ -89,14 +117,14 @@ class LoginPage:
         visit = self._visits.of(request)
         name = fields.get("username", "")
         if not self._csrf.came_from_us(request, visit.host, FORM, fields.get(FIELD, "")):
-            return self._form(request, destination, name, fields, Refusal(403, [_EXPIRED], {}))
+            return await self._form(request, destination, name, fields, Refusal(403, [_EXPIRED], {}))
         password = fields.get("password", "")
         if missing := _missing(name, password):
-            return self._form(request, destination, name, fields, Refusal(400, missing, {}))
+            return await self._form(request, destination, name, fields, Refusal(400, missing, {}))
         try:
             user = await self._password_login.authenticate(name, password, visit.address)
         except (LoginRefused, Overloaded) as error:
-            return self._form(request, destination, name, fields, refusal(error))
+            return await self._form(request, destination, name, fields, refusal(error))
         await self._begin(request, user, remembered="remember" in fields)
         return redirect(self._after_login(request, destination))
 
@@ -119,7 +147,7 @@ class LoginPage:
             return self._pages.path("login", destination, handover=challenge or "")
         return self._onward.first_step(destination)
 
-    def _form(
+    async def _form(
         self,
         request: web.Request,
         destination: Destination | None,
@@ -127,18 +155,20 @@ class LoginPage:
         fields: Mapping[str, str] | None = None,
         refused: Refusal | None = None,
     ) -> web.Response:
-        challenge = request.query.get("handover")
-        more = {"handover": challenge} if challenge and read_challenge(challenge) else {}
+        prompted = Prompted.of(request.query, (await browser_session(request)).owner)
+        continuing = await self._continuations.of(destination)
         token = self._csrf.before_login(request, FORM)
         response = self._pages.render(
             "login",
             status=refused.status if refused else 200,
-            leads_to=destination,
-            action=self._pages.path("login", destination, **more),
+            leads_to=continuing.sources,
+            action=self._pages.path("login", destination, **prompted.query),
             register_url=self._pages.path("register", destination),
-            going_to=_going_to(destination),
+            going_to=continuing.name,
+            signed_in_as=prompted.signed_in_as,
+            switching=prompted.switching,
             csrf_token=token.token,
-            username=name[:_LONGEST_NAME_SHOWN],
+            username=(prompted.name if fields is None else name)[:_LONGEST_NAME_SHOWN],
             remember="remember" in (fields or {}),
             errors=refused.errors if refused else (),
         )
@@ -169,7 +199,3 @@ def _missing(name: str, password: str) -> list[FieldError]:
     if not password:
         errors.append(FieldError("password", "Enter your password."))
     return errors
-
-
-def _going_to(destination: Destination | None) -> str:
-    return "" if destination is None or destination.place is Place.PORTAL else destination.host

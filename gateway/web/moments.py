@@ -32,6 +32,14 @@ def days(seconds: float) -> str:
     return _counted(max(1, round(seconds / _HOUR)), "hour")
 
 
+def span(seconds: float) -> str:
+    """Say how long something lasts, in the largest unit that it fills."""
+    for size, unit in ((_DAY, "day"), (_HOUR, "hour"), (_MINUTE, "minute")):
+        if seconds >= size:
+            return _counted(round(seconds / size), unit)
+    return _counted(max(1, round(seconds)), "second")
+
+
 def ago(then: datetime, now: datetime) -> str:
     """Say how long ago ``then`` was; the date itself after a month."""
     seconds = (now - then).total_seconds()

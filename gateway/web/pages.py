@@ -7,7 +7,7 @@ let in by a nonce that is new for each response, so it looks right on any host.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -90,10 +90,8 @@ class Pages:
         """Return the absolute URL of a page of the portal, for links on other hosts."""
         return self.portal_base + self.path(page, destination, **more).removeprefix(self._prefix)
 
-    def render(
-        self, name: str, *, status: int = 200, leads_to: Destination | None = None, **values: Any
-    ) -> web.Response:
-        """Draw a page. ``leads_to`` is where its form may end after redirects."""
+    def render(self, name: str, *, status: int = 200, leads_to: Collection[str] = (), **values: Any) -> web.Response:
+        """Draw a page. ``leads_to`` are the sources where its form may end after redirects."""
         nonce = secrets.token_urlsafe(_NONCE_BYTES)
         text = self._environment.get_template(f"{name}.html").render(nonce=nonce, **values)
         headers = {**_HEADERS, "Content-Security-Policy": content_security_policy(nonce, leads_to)}
@@ -142,13 +140,13 @@ class Pages:
         return self._return_to.origin(host) + self._return_to.path_on(host, request.raw_path)
 
 
-def content_security_policy(nonce: str, leads_to: Destination | None = None) -> str:
+def content_security_policy(nonce: str, leads_to: Collection[str] = ()) -> str:
     """Return the policy of one page.
 
-    Chromium and Safari apply form-action to every redirect after a form, so the one origin that this form leads
-    to is named; naming all hosts would tell strangers which there are.
+    Chromium and Safari apply form-action to every redirect after a form, so the origins that this form leads
+    to are named; naming all hosts would tell strangers which there are.
     """
-    form_action = "'self'" + ("" if leads_to is None else f" {leads_to.origin}")
+    form_action = " ".join(("'self'", *leads_to))
     return (
         f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src data:; "
         f"form-action {form_action}; base-uri 'none'; frame-ancestors 'none'"

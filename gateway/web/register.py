@@ -14,6 +14,7 @@ from gateway.clock import Clock
 from gateway.config.settings import Registration
 from gateway.errors import FieldError, InvalidInput, Overloaded
 from gateway.problem import Problem
+from gateway.web.continuing import Continuations
 from gateway.web.csrf import FIELD, Csrf
 from gateway.web.form import read_form
 from gateway.web.frame import Frame
@@ -44,6 +45,7 @@ class RegisterPage:
         registration: Registration,
         onward: Onward,
         return_to: ReturnTo,
+        continuations: Continuations,
         visits: Visits,
         clock: Clock,
     ) -> None:
@@ -54,6 +56,7 @@ class RegisterPage:
         self._registration = registration
         self._onward = onward
         self._return_to = return_to
+        self._continuations = continuations
         self._visits = visits
         self._clock = clock
         self.path = pages.path("register")
@@ -67,7 +70,7 @@ class RegisterPage:
         destination = self._return_to.read(request.query.get("rd"))
         if (await browser_session(request)).owner is not None:
             return redirect(self._pages.path("login", destination), status=302)
-        return self._form(request, destination, {})
+        return await self._form(request, destination, {})
 
     async def submit(self, request: web.Request) -> web.Response:
         if not self._registration.enabled:
@@ -76,16 +79,16 @@ class RegisterPage:
         fields = await read_form(request)
         host = self._visits.of(request).host
         if not self._csrf.came_from_us(request, host, FORM, fields.get(FIELD, "")):
-            return self._form(request, destination, fields, 403, [_EXPIRED])
+            return await self._form(request, destination, fields, 403, [_EXPIRED])
         try:
             user = await self._users.create(
                 fields.get("username", "").strip(), fields.get("email", "").strip(), fields.get("password", "")
             )
         except InvalidInput as error:
-            return self._form(request, destination, fields, 400, [in_words(each) for each in error.errors])
+            return await self._form(request, destination, fields, 400, [in_words(each) for each in error.errors])
         except Overloaded as error:
             busy = refusal(error)
-            response = self._form(request, destination, fields, busy.status, busy.errors)
+            response = await self._form(request, destination, fields, busy.status, busy.errors)
             response.headers.update(busy.headers)
             return response
         if self._registration.require_verified_email and not user.is_verified:
@@ -106,7 +109,7 @@ class RegisterPage:
         await begin_session(request, login)
         await self._users.logged_in(user.id)
 
-    def _form(
+    async def _form(
         self,
         request: web.Request,
         destination: Destination | None,
@@ -114,11 +117,13 @@ class RegisterPage:
         status: int = 200,
         errors: Sequence[FieldError] = (),
     ) -> web.Response:
+        continuing = await self._continuations.of(destination)
         token = self._csrf.before_login(request, FORM)
         response = self._pages.render(
             "register",
             status=status,
-            leads_to=destination,
+            leads_to=continuing.sources,
+            going_to=continuing.name,
             action=self._pages.path("register", destination),
             login_url=self._pages.path("login", destination),
             csrf_token=token.token,

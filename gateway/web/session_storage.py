@@ -83,11 +83,16 @@ class SessionStorage(AbstractStorage):
     async def _begin(
         self, request: web.Request, response: web.StreamResponse, login: Login, session: BrowserSession
     ) -> None:
-        # What the browser held before ends everywhere: nobody could sign it out any more.
-        before = await self.load_session(request)
-        if before.owner is not None:
-            await self._sessions.revoke_login(before.owner.session.login_id)
-        secret, row = await self._sessions.create(login, dict(session))
+        before = (await self.load_session(request)).owner
+        again = before is not None and before.account_id == login.account_id
+        if before is not None and not again:
+            # What the browser held before ends everywhere: nobody could sign it out any more.
+            await self._sessions.revoke_login(before.session.login_id)
+        # Whoever confirms who they are stays signed in on other hosts, and to applications.
+        continued = before.session.login_id if before is not None and again else None
+        secret, row = await self._sessions.create(login, dict(session), continued)
+        if before is not None and again:
+            await self._sessions.revoke(before.session.id)
         lasting = int((row.expires_at - self._clock.now()).total_seconds()) if row.remembered else None
         self._cookie.set(response, secret, lasting)
 

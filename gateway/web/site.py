@@ -13,17 +13,21 @@ from gateway.accounts.sessions import Sessions
 from gateway.accounts.users import Users
 from gateway.clock import Clock
 from gateway.config.settings import Settings
-from gateway.oauth.authorize import Authorization
+from gateway.oauth.provider import Provider
+from gateway.oauth.state.consents import Consents
 from gateway.policy.client import TrustedProxies
 from gateway.policy.rules import Access, RuleTable
 from gateway.policy.target import parse_url
 from gateway.tokens.master_key import MasterKey
 from gateway.web.account import AccountPage
-from gateway.web.authorize import AuthorizePage
+from gateway.web.authorize import AUTHORIZE, AuthorizePage
+from gateway.web.consent import ConsentPage
 from gateway.web.console import Console
+from gateway.web.continuing import Continuations
 from gateway.web.cookies import Cookies
 from gateway.web.csrf import Csrf
 from gateway.web.frame import Frame
+from gateway.web.grant_words import GrantWords
 from gateway.web.handover import HandOver, Onward
 from gateway.web.login import LoginPage
 from gateway.web.logout import LogoutPage
@@ -53,7 +57,8 @@ def build_site(
     sessions: Sessions,
     users: Users,
     password_login: PasswordLogin,
-    authorization: Authorization,
+    provider: Provider,
+    consents: Consents,
     master_key: MasterKey,
     clock: Clock,
     request_id: RequestId,
@@ -65,6 +70,7 @@ def build_site(
     cookies = Cookies.named(secure=settings.server.secure)
     frame = Frame(pages, SessionStorage(sessions, cookies.session, visits, clock), request_id)
     csrf = Csrf(master_key.derive(CSRF_PURPOSE), cookies.form)
+    continuations = Continuations(provider.authorization, pages.path(AUTHORIZE))
     onward = Onward(sessions, home(settings, rules, pages))
     login = LoginPage(
         frame=frame,
@@ -73,6 +79,7 @@ def build_site(
         password_login=password_login,
         onward=onward,
         return_to=return_to,
+        continuations=continuations,
         visits=visits,
         clock=clock,
     )
@@ -84,6 +91,7 @@ def build_site(
         registration=settings.registration,
         onward=onward,
         return_to=return_to,
+        continuations=continuations,
         visits=visits,
         clock=clock,
     )
@@ -108,8 +116,19 @@ def build_site(
     signed_in = SignedIn(frame, pages, csrf, return_to, visits)
     console = Console(pages, signed_in, clock)
     account = AccountPage(pages=pages, signed_in=signed_in, console=console)
-    authorize = AuthorizePage(frame=frame, pages=pages, authorization=authorization)
-    routes = [route for part in (login, register, logout, hand_over, account, authorize) for route in part.routes()]
+    authorize = AuthorizePage(frame=frame, pages=pages, authorization=provider.authorization)
+    consent = ConsentPage(
+        frame=frame,
+        pages=pages,
+        signed_in=signed_in,
+        authorization=provider.authorization,
+        requests=provider.requests,
+        consents=consents,
+        words=GrantWords(settings, provider.audiences.resources),
+        brand=settings.branding.name,
+    )
+    parts = (login, register, logout, hand_over, account, authorize, consent)
+    routes = [route for part in parts for route in part.routes()]
     return Site(routes, pages)
 
 

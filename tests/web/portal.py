@@ -213,6 +213,7 @@ class Portals:
         async def sleep(seconds: float) -> None:
             slept.append(seconds)
 
+        consents = Consents(database, clock)
         provider = build_provider(
             settings=settings,
             database=database,
@@ -220,7 +221,7 @@ class Portals:
             feed=None,
             keys=SigningKeys(database, key, settings.tokens, clock),
             master_key=key,
-            consents=Consents(database, clock),
+            consents=consents,
             resources={},
             route_scopes=(),
             metrics=Metrics(),
@@ -233,7 +234,8 @@ class Portals:
             sessions=sessions,
             users=users,
             password_login=PasswordLogin(database, users, hasher, settings, clock, sleep),
-            authorization=provider.authorization,
+            provider=provider,
+            consents=consents,
             master_key=key,
             clock=clock,
             request_id=lambda request: REFERENCE,

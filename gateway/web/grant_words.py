@@ -1,0 +1,105 @@
+"""What an application may do, in words that people agree to: a sentence for each scope, claim and resource."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.accounts.sessions import SessionOwner
+from gateway.config.settings import Settings
+from gateway.oauth.state.client import Client
+from gateway.web.moments import span
+
+# In the order in which they are said. What is shown beside some is what the application would see.
+_SCOPES: Final[Mapping[str, str]] = {
+    "openid": "Recognise you when you come back",
+    "profile": "See your name and username",
+    "email": "See your e-mail address",
+    "roles": "See your roles",
+    "address": "See your postal address, of which none is kept here",
+    "phone": "See your telephone number, of which none is kept here",
+}
+_CLAIMS: Final[Mapping[str, str]] = {
+    "name": "See your name",
+    "preferred_username": "See your username",
+    "updated_at": "See when your profile was last changed",
+    "email": "See your e-mail address",
+    "email_verified": "See whether your e-mail address has been confirmed",
+    "roles": "See your roles",
+}
+_OFFLINE: Final = "offline_access"  # said with how long it lasts
+_REFRESH: Final = "refresh_token"
+_OWN_API: Final = "gateway"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One thing that an application gets. ``shown`` is what it would see; ``strong`` ones act in the person's name."""
+
+    sentence: str
+    shown: str = ""
+    strong: bool = False
+
+
+class GrantWords:
+    """Puts grants into words. ``resources`` are the names of resources by their identifier."""
+
+    def __init__(self, settings: Settings, resources: Mapping[str, str]) -> None:
+        self._brand = settings.branding.name
+        self._issuer = settings.issuer
+        self._scopes = settings.oauth.scopes
+        self._tokens = settings.tokens
+        self._resources = resources
+
+    def lines(
+        self,
+        scopes: Collection[str],
+        resources: Collection[str],
+        claims: Collection[str],
+        *,
+        opens_routes: bool,
+        owner: SessionOwner,
+    ) -> Sequence[Line]:
+        """Return what a client gets of ``owner``; with ``opens_routes`` its tokens open what asks for no resource."""
+        values = _values(owner)
+        lines = [Line(words, values.get(name, "")) for name, words in _SCOPES.items() if name in scopes]
+        lines += [Line(words, values.get(name, "")) for name, words in _CLAIMS.items() if name in claims]
+        if opens_routes and not resources:
+            resources = (self._issuer,)
+        lines += [Line(self._resource(each), strong=True) for each in resources]
+        if _OWN_API in scopes:
+            lines.append(
+                Line(f"Manage your account at {self._brand}, and whatever else you may manage here", strong=True)
+            )
+        known = {*_SCOPES, _OFFLINE, _OWN_API}
+        lines += [Line(self._scopes.get(each) or f"Use the permission {each}") for each in scopes if each not in known]
+        return list(dict.fromkeys(lines))
+
+    def lasting(self, client: Client, *, offline: bool) -> str:
+        """Say for how long a client gets it."""
+        if _REFRESH not in client.grant_types:
+            access = client.seconds("access_token_lifetime", self._tokens.access_lifetime)
+            return f"For {span(access)} each time that you use it."
+        refresh = span(client.seconds("refresh_token_lifetime", self._tokens.refresh_lifetime))
+        if offline:
+            return f"Also while you are away: until you take it back, for {refresh} at most."
+        return f"Until you sign out, for {refresh} at most."
+
+    def _resource(self, identifier: str) -> str:
+        if identifier == self._issuer:
+            return f"Open the applications behind {self._brand} as you, with your roles"
+        name = self._resources.get(identifier)
+        return f"Use {name} ({identifier}) as you" if name and name != identifier else f"Use {identifier} as you"
+
+
+def _values(owner: SessionOwner) -> Mapping[str, str]:
+    roles = ", ".join(owner.roles) or "none"
+    named = f"{owner.name}, {owner.username}" if owner.name else owner.username
+    return {
+        "profile": named,
+        "name": owner.name or owner.username,
+        "preferred_username": owner.username,
+        "email": owner.email,
+        "roles": roles,
+    }
