@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from gateway.config.scalars import Duration, parse_duration
+from gateway.config.scalars import Duration, DurationOrZero, parse_duration
 from gateway.config.section import Section
 from gateway.config.values import Scope
 
@@ -16,7 +16,7 @@ class OAuth(Section):
 
     registration: Literal["off", "token", "open"] = "off"
     """Whether clients may register themselves (RFC 7591): nobody's, with a token of an account, or anybody's."""
-    refresh_grace: Duration = Field(parse_duration("0s"), le=parse_duration("60s"))
+    refresh_grace: DurationOrZero = Field(parse_duration("0s"), le=parse_duration("60s"))
     """How long a used refresh token is taken once more, for a client that lost the answer."""
     code_lifetime: Duration = Field(parse_duration("60s"), le=parse_duration("10m"))
     """How long an authorization code is good; each is good once."""

@@ -92,4 +92,10 @@ Duration = Annotated[
     PlainSerializer(format_duration, return_type=str),
     _DURATION_SCHEMA,
 ]
+DurationOrZero = Annotated[
+    timedelta,
+    BeforeValidator(parse_duration),
+    PlainSerializer(format_duration, return_type=str),
+    _DURATION_SCHEMA,
+]
 Size = Annotated[int, BeforeValidator(parse_size), PlainSerializer(format_size, return_type=str), _SIZE_SCHEMA]

@@ -383,7 +383,6 @@ def test_no_value_is_repeated_where_it_may_be_a_secret(tmp_path: Path) -> None:
 UNSUPPORTED = """\
 cors: {allow_origins: [a]}
 mail: {url: smtp://a}
-oauth: {registration: off}
 providers: {github: {type: github}}
 tests: []
 trusted_issuers: []
@@ -409,7 +408,6 @@ def test_key_of_a_later_feature_is_refused_by_name(tmp_path: Path) -> None:
     assert keys == [
         "cors",
         "mail",
-        "oauth",
         "providers",
         "tests",
         "trusted_issuers",
