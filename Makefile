@@ -44,8 +44,9 @@ fuzz: $(VENV)/.dev  ## Look for bytes that are read wrongly, for FUZZ_SECONDS (t
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python -m pytest --timeout 0 tests/fuzz
 
 .PHONY: bench
-bench: $(VENV)/.dev  ## Measure CPU per request beside other proxies (about six minutes).
-	@exec $(BIN)/python -m tests.bench $(BENCH)
+bench: $(VENV)/.dev  ## Measure CPU per request beside other proxies and token servers (about nine minutes).
+	@$(BIN)/python -m tests.bench $(BENCH)
+	@$(if $(BENCH),,$(BIN)/python -m tests.bench.token_endpoint)
 
 .PHONY: soak
 soak: $(VENV)/.dev  ## Ten minutes of mixed traffic and trouble, then look for leaks and wrong answers.
