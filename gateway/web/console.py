@@ -33,7 +33,10 @@ class Section:
     for_admins: bool = False
 
 
-NAVIGATION: Final = (Section("account", "Overview"),)
+NAVIGATION: Final = (
+    Section("account", "Overview"),
+    Section("account/applications", "Connected applications"),
+)
 
 
 class Console:

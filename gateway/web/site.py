@@ -20,6 +20,7 @@ from gateway.policy.rules import Access, RuleTable
 from gateway.policy.target import parse_url
 from gateway.tokens.master_key import MasterKey
 from gateway.web.account import AccountPage
+from gateway.web.applications import ApplicationsPage
 from gateway.web.authorize import AUTHORIZE, AuthorizePage
 from gateway.web.consent import ConsentPage
 from gateway.web.console import Console
@@ -117,6 +118,7 @@ def build_site(
     console = Console(pages, signed_in, clock)
     account = AccountPage(pages=pages, signed_in=signed_in, console=console)
     authorize = AuthorizePage(frame=frame, pages=pages, authorization=provider.authorization)
+    words = GrantWords(settings, provider.audiences.resources)
     consent = ConsentPage(
         frame=frame,
         pages=pages,
@@ -124,10 +126,18 @@ def build_site(
         authorization=provider.authorization,
         requests=provider.requests,
         consents=consents,
-        words=GrantWords(settings, provider.audiences.resources),
+        words=words,
         brand=settings.branding.name,
     )
-    parts = (login, register, logout, hand_over, account, authorize, consent)
+    applications = ApplicationsPage(
+        pages=pages,
+        signed_in=signed_in,
+        console=console,
+        consents=consents,
+        words=words,
+        brand=settings.branding.name,
+    )
+    parts = (login, register, logout, hand_over, account, authorize, consent, applications)
     routes = [route for part in parts for route in part.routes()]
     return Site(routes, pages)
 
