@@ -227,6 +227,7 @@ class Gateway:
             password_login=accounts.login,
             provider=self.provider,
             consents=self.consents,
+            registry=self.registry,
             master_key=master_key,
             clock=self.clock,
             request_id=request_id_of,

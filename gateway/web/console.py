@@ -36,6 +36,8 @@ class Section:
 NAVIGATION: Final = (
     Section("account", "Overview"),
     Section("account/applications", "Connected applications"),
+    Section("account/clients", "Your OAuth clients"),
+    Section("admin/clients", "All OAuth clients", for_admins=True),
 )
 
 

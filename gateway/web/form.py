@@ -11,7 +11,7 @@ from aiohttp import web
 from gateway.errors import FieldError, InvalidInput
 
 _LARGEST_BYTES: Final = 32 * 1024
-_MOST_FIELDS: Final = 20
+_MOST_FIELDS: Final = 40
 
 
 class FormTooLarge(InvalidInput):

@@ -15,6 +15,7 @@ from gateway.clock import Clock
 from gateway.config.settings import Settings
 from gateway.oauth.provider import Provider
 from gateway.oauth.state.consents import Consents
+from gateway.oauth.state.registry import Registry
 from gateway.policy.client import TrustedProxies
 from gateway.policy.rules import Access, RuleTable
 from gateway.policy.target import parse_url
@@ -22,6 +23,7 @@ from gateway.tokens.master_key import MasterKey
 from gateway.web.account import AccountPage
 from gateway.web.applications import ApplicationsPage
 from gateway.web.authorize import AUTHORIZE, AuthorizePage
+from gateway.web.clients import ClientPages
 from gateway.web.consent import ConsentPage
 from gateway.web.console import Console
 from gateway.web.continuing import Continuations
@@ -60,6 +62,7 @@ def build_site(
     password_login: PasswordLogin,
     provider: Provider,
     consents: Consents,
+    registry: Registry,
     master_key: MasterKey,
     clock: Clock,
     request_id: RequestId,
@@ -137,9 +140,19 @@ def build_site(
         words=words,
         brand=settings.branding.name,
     )
-    parts = (login, register, logout, hand_over, account, authorize, consent, applications)
-    routes = [route for part in parts for route in part.routes()]
-    return Site(routes, pages)
+    own, everybodys = (
+        ClientPages(
+            pages=pages,
+            signed_in=signed_in,
+            console=console,
+            registry=registry,
+            issuer=settings.issuer,
+            by_admin=by_admin,
+        )
+        for by_admin in (False, True)
+    )
+    parts = (login, register, logout, hand_over, account, authorize, consent, applications, own, everybodys)
+    return Site([route for part in parts for route in part.routes()], pages)
 
 
 def home(settings: Settings, rules: RuleTable, pages: Pages) -> str:

@@ -22,6 +22,7 @@ from gateway.config.settings import Settings
 from gateway.oauth.provider import build_provider
 from gateway.oauth.state.clients import Clients
 from gateway.oauth.state.consents import Consents
+from gateway.oauth.state.registry import Registry
 from gateway.observability.metrics import Metrics
 from gateway.policy.challenge import login_url
 from gateway.policy.client import TrustedProxies
@@ -55,6 +56,7 @@ class World:
     rules: RuleTable
     ann: User
     port: int
+    registry: Registry
     slept: list[float] = field(default_factory=list)
 
     def url(self, host: str, path: str) -> str:
@@ -209,6 +211,7 @@ class Portals:
         sessions = Sessions(database, settings.sessions, clock)
         rules = compile_rules(settings)
         slept: list[float] = []
+        registry = Registry(database, clock)
 
         async def sleep(seconds: float) -> None:
             slept.append(seconds)
@@ -236,13 +239,14 @@ class Portals:
             password_login=PasswordLogin(database, users, hasher, settings, clock, sleep),
             provider=provider,
             consents=consents,
+            registry=registry,
             master_key=key,
             clock=clock,
             request_id=lambda request: REFERENCE,
         )
         ann = await users.find("ann") or await users.create("ann", "ann@example.com", PASSWORD)
         self._runners.append(await serve(application(settings, sessions, site), bound))
-        return World(settings, clock, database, sessions, users, site, rules, ann, port, slept)
+        return World(settings, clock, database, sessions, users, site, rules, ann, port, registry, slept)
 
     async def close(self) -> None:
         for runner in self._runners:

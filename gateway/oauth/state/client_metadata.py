@@ -101,7 +101,7 @@ class _Check:
 
     def done(self) -> dict[str, Any]:
         if len(json.dumps(self._good)) > _LARGEST_BYTES:
-            self._fields.refuse("", f"is more than {_LARGEST_BYTES} bytes in all")
+            self._fields.refuse("", f"all of it together is more than {_LARGEST_BYTES} bytes")
         self._fields.done()
         return self._good
 
