@@ -9,7 +9,8 @@ returning id;
 insert into refresh_token (token_hash, family_id, created_at, expires_at) values ($1, $2, $3, $4);
 
 -- name: consume
--- Check and consume in one statement: of two at once, one gets the row. Locks the token's row.
+-- Check and consume in one statement: of two at once, one gets the row. Locks the token's row. A client's token is not
+-- for here: its scopes and its audience would be lost on the way.
 update refresh_token t
 set used_at = $2
 from refresh_family f, account a
@@ -17,6 +18,7 @@ where t.token_hash = $1
   and t.used_at is null
   and t.expires_at > $2
   and f.id = t.family_id
+  and f.client_id is null
   and f.revoked_at is null
   and f.expires_at > $2
   and a.id = f.account_id
@@ -25,7 +27,8 @@ returning f.id as family_id, f.account_id, f.scopes, f.authenticated_at, f.metho
 
 -- name: used
 -- The family of a token that was consumed before: its reappearance means that it leaked.
-select family_id from refresh_token where token_hash = $1 and used_at is not null;
+select t.family_id from refresh_token t join refresh_family f on f.id = t.family_id
+where t.token_hash = $1 and t.used_at is not null and f.client_id is null;
 
 -- name: revoke_family
 update refresh_family set revoked_at = $2, revoked_reason = $3 where id = $1 and revoked_at is null;

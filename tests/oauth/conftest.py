@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.gateways import GatewayFactory, gateway_factory
+from tests.gateways import GatewayFactory, echo, gateway_factory
 from tests.oauth.op import Op, start_op
 
-__all__ = ["gateway_factory"]
+__all__ = ["echo", "gateway_factory"]
 
 
 @pytest.fixture

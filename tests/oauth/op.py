@@ -60,13 +60,16 @@ class Op:
         auth_method: str = "client_secret_basic",
         redirect_uris: Sequence[str] = (CALLBACK,),
         requires_pkce: bool = False,
-        first_party: bool = False,
+        first_party: bool = True,
         may_introspect: bool = False,
         opens_routes: bool = False,
         grants: Sequence[str] = GRANTS,
         **metadata: Any,
     ) -> RelyingParty:
-        """Register a client as an administrator would. Without PKCE, as older OpenID clients are, unless told."""
+        """Register a client as an administrator would.
+
+        Unless told otherwise it goes without PKCE, as older OpenID clients do, and people are not asked for consent.
+        """
         client_id, secret = f"client-{secrets.token_hex(6)}", secrets.token_urlsafe(32)
         document = {
             "client_name": name,
