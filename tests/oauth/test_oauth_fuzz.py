@@ -1,0 +1,94 @@
+"""Random requests to the two endpoints that everything goes through: no answer is a surprise."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from urllib.parse import quote_from_bytes, urlencode
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.oauth.op import Op
+from tests.oauth.relying_party import FORM, RelyingParty
+from tests.oauth.test_oauth_bad_input import assert_error_shape, assert_no_surprise, authorize, callback_error
+
+NAMES = (
+    *("client_id", "redirect_uri", "response_type", "scope", "state", "nonce", "prompt", "max_age", "claims"),
+    *("code_challenge", "code_challenge_method", "request", "request_uri", "response_mode", "resource", "display"),
+    *("id_token_hint", "login_hint", "acr_values", "ui_locales", "grant_type", "code", "code_verifier"),
+    *("refresh_token", "client_secret", "client_assertion", "client_assertion_type", "device_code", "username"),
+)
+EXAMPLES = 150
+names = st.sampled_from(NAMES) | st.text(max_size=8)
+values = st.one_of(
+    st.binary(max_size=60),
+    st.text(max_size=60).map(lambda text: text.encode("utf-8", "replace")),
+    st.sampled_from([b"openid", b"code", b"none", b"login", b"S256", b"query", b"form_post", b"1", b"{}", b"true"]),
+    st.sampled_from([b"authorization_code", b"refresh_token", b"client_credentials", b"password"]),
+)
+extras = st.lists(st.tuples(names, values), max_size=8)
+
+
+@pytest.fixture
+async def rp(op: Op) -> RelyingParty:
+    return await op.client(requires_pkce=True)
+
+
+def encoded(pairs: list[tuple[str, Any]]) -> bytes:
+    return b"&".join(
+        quote_from_bytes(name.encode("utf-8", "replace")).encode() + b"=" + quote_from_bytes(value).encode()
+        for name, value in pairs
+    )
+
+
+def explore(strategy: Any, check: Any) -> None:
+    """Run a property whose check is a coroutine of the test's loop, from a thread beside it."""
+
+    @settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(strategy)
+    def run(example: Any) -> None:
+        check(example)
+
+    run()
+
+
+async def test_authorize_survives_random_parameters(op: Op, rp: RelyingParty) -> None:
+    loop = asyncio.get_running_loop()
+    cookie = await op.running.session(await op.person())
+
+    async def one(pairs: list[tuple[str, bytes]]) -> None:
+        taken = {name for name, _ in pairs}
+        base = {name: value for name, value in rp.request().parameters.items() if name not in taken}
+        query = urlencode(base).encode() + b"&" + encoded(pairs)
+        for method in ("GET", "POST"):
+            answer = await authorize(op, method, query, cookie)
+            assert_no_surprise(answer)
+            location = answer.headers.get("Location", "")
+            if location.startswith(rp.redirect_uri):
+                assert "client_id" in base
+                assert "redirect_uri" in base
+                assert callback_error(location.replace("#", "?"))["iss"] == rp.metadata["issuer"]
+            elif location:
+                assert location.startswith((f"{op.running.origin}/", "/"))
+                assert not location.startswith("//")
+
+    await asyncio.to_thread(
+        explore, extras, lambda pairs: asyncio.run_coroutine_threadsafe(one(pairs), loop).result(30)
+    )
+
+
+async def test_token_survives_random_parameters(op: Op, rp: RelyingParty) -> None:
+    loop = asyncio.get_running_loop()
+    path, headers = rp.path("token_endpoint"), {**rp.authentication()[1], "Content-Type": FORM}
+
+    async def one(pairs: list[tuple[str, bytes]]) -> None:
+        for sent in (headers, {"Content-Type": FORM}):
+            answer = await op.running.send("POST", path, data=encoded(pairs), headers=sent)
+            assert_no_surprise(answer)
+            assert_error_shape(answer)
+
+    await asyncio.to_thread(
+        explore, extras, lambda pairs: asyncio.run_coroutine_threadsafe(one(pairs), loop).result(30)
+    )
