@@ -19,7 +19,8 @@ from gateway.clock import Clock
 from gateway.config.oauth import OAuth
 from gateway.errors import InvalidInput, NotFound, TargetRejected
 from gateway.json_body import read_object
-from gateway.oauth.problem import OAuthError, json_answer, oauth_endpoint
+from gateway.oauth.cors import endpoint
+from gateway.oauth.problem import OAuthError, json_answer
 from gateway.oauth.state.client import Client
 from gateway.oauth.state.client_metadata import checked_metadata, metadata_error_code
 from gateway.oauth.state.clients import Clients, secret_hash
@@ -69,11 +70,16 @@ class Registration:
     def routes(self, prefix: str) -> list[web.RouteDef]:
         register = f"{prefix}/oauth/register"
         return [
-            web.post(register, oauth_endpoint(self.register)),
-            web.get(f"{register}/{{client_id}}", oauth_endpoint(self.show), allow_head=False),
-            web.put(f"{register}/{{client_id}}", oauth_endpoint(self.replace)),
-            web.delete(f"{register}/{{client_id}}", oauth_endpoint(self.delete)),
+            *endpoint(register, self.register, "POST"),
+            *endpoint(f"{register}/{{client_id}}", self.manage, "GET", "PUT", "DELETE"),
         ]
+
+    async def manage(self, request: web.Request) -> web.Response:
+        work = {"GET": self.show, "PUT": self.replace, "DELETE": self.delete}[request.method]
+        try:
+            return await work(request)
+        except NotFound as error:  # or deleted meanwhile
+            raise _unauthorized("invalid_token", "The token is not that client's.") from error
 
     async def register(self, request: web.Request) -> web.Response:
         """Make a client of what it says of itself (RFC 7591 section 3)."""
@@ -108,7 +114,8 @@ class Registration:
         if secret is not None and not (isinstance(secret, str) and client.has_secret(secret, self._clock.now())):
             raise OAuthError("invalid_request", "client_secret is not the one that was given out.")
         metadata = _metadata(members, client.metadata)
-        _check_stands_for_people(metadata, client.owner_id)
+        if "client_credentials" not in client.grant_types:
+            _check_stands_for_people(metadata, client.owner_id)
         try:
             issued = await self._registry.change(client.id, metadata=metadata)
         except InvalidInput as error:
@@ -151,13 +158,13 @@ class Registration:
             raise OAuthError("temporarily_unavailable", "There are too many registered clients.", status=503)
 
     async def _itself(self, request: web.Request) -> tuple[Client, str]:
-        """Return the client of the address, and the registration access token that proves it is the one who asks."""
+        """Return the client of the address, and the registration access token that proves it is the one who asks.
+
+        Raises OAuthError, NotFound.
+        """
         self._require_open()
         token = _bearer(request)
-        try:
-            client = await self._registry.get(request.match_info["client_id"])
-        except NotFound as error:
-            raise _unauthorized("invalid_token", "The token is not that client's.") from error
+        client = await self._registry.get(request.match_info["client_id"])
         known = client.registration_hash
         usable = await self._clients.find(client.id) is not None
         if known is None or not hmac.compare_digest(known, secret_hash(token)) or not usable:

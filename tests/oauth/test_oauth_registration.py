@@ -330,3 +330,18 @@ async def test_below_a_prefix_the_addresses_are_below_it(gateway_factory: Gatewa
     path, token = managed(answer, running)
     assert path.startswith("/auth/oauth/register/")
     assert (await running.get(path, token=token)).status == 200
+
+
+async def test_scripts_of_every_origin_may_register(open_gateway: Running) -> None:
+    script = {"Origin": "https://spa.example", "Access-Control-Request-Method": "POST"}
+    made = await open_gateway.post(REGISTER, METADATA, headers=script)
+    path, token = managed(made, open_gateway)
+    for answer in (
+        made,
+        await open_gateway.post(REGISTER, {}, headers=script),
+        await open_gateway.get(path, token=token, headers=script),
+        await open_gateway.send("OPTIONS", REGISTER, headers=script),
+        await open_gateway.send("OPTIONS", path, headers=script),
+    ):
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+        assert "Access-Control-Allow-Credentials" not in answer.headers

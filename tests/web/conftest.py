@@ -9,7 +9,10 @@ import pytest
 
 from gateway.storage.database import Database
 from tests.fake_clock import FakeClock
+from tests.web.chromium import chromium
 from tests.web.portal import Browser, Portals, World
+
+__all__ = ["chromium"]
 
 
 @pytest.fixture

@@ -3,51 +3,20 @@
 from __future__ import annotations
 
 import re
-import shutil
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, expect
 
 from gateway.web.return_to import ReturnTo
+from tests.web.chromium import needs_chromium, opened, sign_in
 from tests.web.portal import PASSWORD, Portals, World
 from tests.web.test_web_return_to import CORPUS
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+pytestmark = needs_chromium
 
 APP = "app.localhost"
-
-
-@pytest.fixture
-async def chromium() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        # As root there is no sandbox to be had.
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        await browser.close()
-
-
-@asynccontextmanager
-async def opened(chromium: Browser, **options: Any) -> AsyncIterator[Page]:
-    """Open a browser of its own whose page must not break its policy."""
-    context = await chromium.new_context(**options)
-    context.set_default_timeout(15_000)
-    page = await context.new_page()
-    refusals: list[str] = []
-    page.on("console", lambda message: refusals.append(message.text))
-    yield page
-    assert [text for text in refusals if "Content Security Policy" in text] == []
-    await context.close()
-
-
-async def sign_in(page: Page, password: str = PASSWORD) -> None:
-    await page.get_by_label("Username or e-mail").fill("ann")
-    await page.get_by_label("Password", exact=True).fill(password)
-    await page.get_by_role("button", name="Sign in").click()
 
 
 async def cookie(context: BrowserContext, host: str, name: str = "gateway") -> dict[str, Any] | None:
