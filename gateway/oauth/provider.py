@@ -8,6 +8,7 @@ from typing import Final
 
 from aiohttp import web
 
+from gateway.accounts.attempts import Attempts
 from gateway.clock import Clock
 from gateway.config.settings import Settings
 from gateway.oauth.audience import Audiences
@@ -27,6 +28,7 @@ from gateway.oauth.scopes import ScopePolicy
 from gateway.oauth.server import EngineParts, Server
 from gateway.oauth.state.clients import Clients
 from gateway.oauth.state.codes import Codes
+from gateway.oauth.state.device_codes import DeviceCodes
 from gateway.oauth.state.families import Families
 from gateway.oauth.state.requests import AuthorizationRequests
 from gateway.oauth.state.revoked import RevokedTokens
@@ -50,6 +52,9 @@ class Provider:
     requests: AuthorizationRequests
     authorization: Authorization
     audiences: Audiences
+    clients: Clients
+    devices: DeviceCodes
+    device_attempts: Attempts
     routes: list[web.RouteDef]
     cleaning: tuple[Callable[[], Awaitable[int]], ...]
 
@@ -77,6 +82,7 @@ def build_provider(
     families = Families(database, clock, feed)
     codes = Codes(database, families, settings.oauth.code_lifetime, clock)
     requests = AuthorizationRequests(database, clock)
+    devices = DeviceCodes(database, families, settings.oauth.device_lifetime, clock)
     revoked = RevokedTokens(database, clock, feed)
     subjects = Subjects(master_key)
     audiences = Audiences(issuer, f"{portal}/oauth/userinfo", {issuer: settings.branding.name, **resources})
@@ -128,10 +134,14 @@ def build_provider(
         requests=requests,
         authorization=authorization,
         audiences=audiences,
+        clients=clients,
+        devices=devices,
+        device_attempts=Attempts("device", database, settings.login, clock),
         routes=[route for endpoint in endpoints for route in endpoint.routes(settings.server.prefix)],
         cleaning=(
             codes.forget_unused,
             requests.forget_expired,
+            devices.forget_expired,
             assertions.forget_expired,
             revoked.forget_expired,
         ),

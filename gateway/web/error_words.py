@@ -55,6 +55,9 @@ _BY_CODE: Final[dict[str, ErrorWords]] = {
     ),
     "request_refused": ErrorWords("This application's request cannot be used", ""),
     "invalid_request": ErrorWords("This application's request cannot be used", ""),
+    "device_expired": ErrorWords(
+        "The device does not wait any more", "It took too long, or has been answered. Start over on your device."
+    ),
     "registration_closed": ErrorWords(
         "Accounts are by invitation", "Nobody can make an account for themselves here. Ask an administrator."
     ),

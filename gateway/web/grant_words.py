@@ -80,7 +80,7 @@ class GrantWords:
         """Say for how long a client gets it."""
         if _REFRESH not in client.grant_types:
             access = client.seconds("access_token_lifetime", self._tokens.access_lifetime)
-            return f"For {span(access)} each time that you use it."
+            return f"For {span(access)} at a time."
         refresh = span(client.seconds("refresh_token_lifetime", self._tokens.refresh_lifetime))
         if offline:
             return f"Also while you are away: until you take it back, for {refresh} at most."

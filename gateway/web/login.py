@@ -108,7 +108,12 @@ class LoginPage:
         challenge = read_challenge(request.query.get("handover"))
         url = await self._onward.url(owner, destination, challenge)
         if url == self.path:  # there is nothing to go on to
-            return self._pages.render("signed_in", username=owner.username, logout_url=self._pages.path("logout"))
+            return self._pages.render(
+                "signed_in",
+                username=owner.username,
+                account_url=self._pages.path("account"),
+                logout_url=self._pages.path("logout"),
+            )
         return redirect(url, status=302)
 
     async def submit(self, request: web.Request) -> web.Response:

@@ -29,6 +29,7 @@ from gateway.web.console import Console
 from gateway.web.continuing import Continuations
 from gateway.web.cookies import Cookies
 from gateway.web.csrf import Csrf
+from gateway.web.device import DevicePage
 from gateway.web.frame import Frame
 from gateway.web.grant_words import GrantWords
 from gateway.web.handover import HandOver, Onward
@@ -132,6 +133,20 @@ def build_site(
         words=words,
         brand=settings.branding.name,
     )
+    device = DevicePage(
+        frame=frame,
+        pages=pages,
+        signed_in=signed_in,
+        visits=visits,
+        clients=provider.clients,
+        devices=provider.devices,
+        attempts=provider.device_attempts,
+        consents=consents,
+        words=words,
+        brand=settings.branding.name,
+        refresh_lifetime=settings.tokens.refresh_lifetime,
+        clock=clock,
+    )
     applications = ApplicationsPage(
         pages=pages,
         signed_in=signed_in,
@@ -151,7 +166,7 @@ def build_site(
         )
         for by_admin in (False, True)
     )
-    parts = (login, register, logout, hand_over, account, authorize, consent, applications, own, everybodys)
+    parts = (login, register, logout, hand_over, account, authorize, consent, device, applications, own, everybodys)
     return Site([route for part in parts for route in part.routes()], pages)
 
 

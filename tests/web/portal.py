@@ -19,7 +19,7 @@ from gateway.accounts.user import User
 from gateway.accounts.users import Users
 from gateway.config.rules import compile_rules
 from gateway.config.settings import Settings
-from gateway.oauth.provider import build_provider
+from gateway.oauth.provider import Provider, build_provider
 from gateway.oauth.state.clients import Clients
 from gateway.oauth.state.consents import Consents
 from gateway.oauth.state.registry import Registry
@@ -53,6 +53,7 @@ class World:
     sessions: Sessions
     users: Users
     site: Site
+    provider: Provider
     rules: RuleTable
     ann: User
     port: int
@@ -246,7 +247,7 @@ class Portals:
         )
         ann = await users.find("ann") or await users.create("ann", "ann@example.com", PASSWORD)
         self._runners.append(await serve(application(settings, sessions, site), bound))
-        return World(settings, clock, database, sessions, users, site, rules, ann, port, registry, slept)
+        return World(settings, clock, database, sessions, users, site, provider, rules, ann, port, registry, slept)
 
     async def close(self) -> None:
         for runner in self._runners:

@@ -37,7 +37,7 @@ async def test_page_tells_what_each_application_may_do(world: World, browser: Br
     words = " ".join(unescape(re.sub(r"<[^>]+>", " ", page)).split())
     assert "Wiki" in words
     assert "See your e-mail address" in words
-    assert "Since 3 hours ago · last used 3 hours ago" in words
+    assert "Allowed 3 hours ago · last used 3 hours ago" in words
 
 
 async def test_taking_back_ends_the_tokens_and_asks_again(world: World, browser: Browser) -> None:

@@ -212,3 +212,55 @@ async def test_prefix_moves_the_pages(portals: Portals, client: aiohttp.ClientSe
     assert 'action="/auth/login?rd=' in page.text
     assert 'href="/auth/register?rd=' in page.text
     assert (await browser.sign_in("/auth/login")).status == 303
+
+
+@pytest.mark.parametrize("prompt", ["login", "select_account"])
+async def test_prompt_asks_again_though_somebody_is_signed_in(world: World, browser: Browser, prompt: str) -> None:
+    await browser.sign_in()
+    before = browser.secret()
+    page = await browser.get(f"/login?rd=/reports&prompt={prompt}")
+    assert "You are signed in as <strong>ann</strong>" in page.text
+    assert ('name="username" type="text" value="ann"' in page.text) is (prompt == "login")
+    wrong = await browser.sign_in(f"/login?rd=/reports&prompt={prompt}", "wrong")
+    assert (wrong.status, f"prompt={prompt}" in wrong.text) == (401, True)
+    assert browser.secret() == before
+    done = await browser.sign_in(f"/login?rd=/reports&prompt={prompt}")
+    assert done.location == world.url("localhost", "/reports")
+    assert browser.secret() not in {None, before}
+
+
+async def test_prompt_that_is_not_known_asks_nothing(browser: Browser) -> None:
+    await browser.sign_in()
+    assert (await browser.get("/login?rd=/reports&prompt=none")).status == 302
+
+
+async def test_confirming_who_one_is_goes_on_with_the_login(world: World, browser: Browser) -> None:
+    await browser.sign_in()
+    await browser.follow(await browser.get(world.url("app.localhost", "/docs")), "app.localhost")
+    [login_id] = {each.login_id for each in await world.sessions.list_for(world.ann.id)}
+    first, app = browser.secret(), browser.secret("app.localhost")
+    assert first
+    assert app
+    world.clock.advance(60)
+    await browser.sign_in("/login?prompt=login")
+    sessions = await world.sessions.list_for(world.ann.id)
+    assert {each.login_id for each in sessions} == {login_id}
+    assert max(each.authenticated_at for each in sessions) == world.clock.now()
+    assert await world.sessions.find(first, "localhost") is None
+    assert await world.sessions.find(app, "app.localhost") is not None
+
+
+async def test_another_account_ends_the_login_before(world: World, browser: Browser) -> None:
+    await browser.sign_in()
+    await browser.follow(await browser.get(world.url("app.localhost", "/docs")), "app.localhost")
+    await world.users.create("bea", "bea@example.com", PASSWORD)
+    await browser.submit("/login?prompt=select_account", {"username": "bea", "password": PASSWORD})
+    assert await world.sessions.list_for(world.ann.id) == []
+
+
+@pytest.mark.parametrize("signed_in", [False, True], ids=["signed-out", "signed-in"])
+async def test_login_hint_fills_in_the_name(browser: Browser, signed_in: bool) -> None:
+    if signed_in:
+        await browser.sign_in()
+    page = await browser.get("/login?prompt=login&login_hint=%22%3Ebea")
+    assert 'name="username" type="text" value="&#34;&gt;bea"' in page.text

@@ -145,4 +145,4 @@ def normal(unverified_code: str) -> str:
 
 def shown(user_code: str) -> str:
     """Return a code as people read it."""
-    return f"{user_code[:_HALF]}-{user_code[_HALF:]}"
+    return f"{user_code[:_HALF]}-{user_code[_HALF:]}" if len(user_code) > _HALF else user_code
