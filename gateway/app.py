@@ -13,7 +13,7 @@ from gateway.accounts.passwords import PasswordHasher
 from gateway.accounts.sessions import Sessions, session_cookie_name
 from gateway.accounts.users import Users
 from gateway.api.api_tokens import ApiTokensApi
-from gateway.api.caller import Callers
+from gateway.api.caller import SCOPE, Callers
 from gateway.api.login import LoginApi
 from gateway.api.profile import ProfileApi
 from gateway.api.users import UsersApi
@@ -30,8 +30,10 @@ from gateway.identity.live import LiveConnections
 from gateway.identity.presented import Presenter
 from gateway.identity.resolver import Resolver
 from gateway.identity.revocation import Revocation
+from gateway.oauth.protected_resource import ProtectedResources
 from gateway.oauth.provider import Provider, build_provider
 from gateway.oauth.registration import Registration
+from gateway.oauth.state.client_tokens import ClientTokens
 from gateway.oauth.state.clients import Clients
 from gateway.oauth.state.consents import Consents
 from gateway.oauth.state.registry import Registry
@@ -41,6 +43,7 @@ from gateway.observability.logs import wants_json
 from gateway.observability.metrics import Metrics
 from gateway.observability.request_id import RequestIds
 from gateway.policy.client import TrustedProxies
+from gateway.policy.resource import Resource
 from gateway.proxy.admission import Admission
 from gateway.proxy.decisions import Decisions
 from gateway.proxy.fast_lane import FastLane
@@ -127,6 +130,7 @@ class Gateway:
         self.accounts = build_accounts(settings, opened, master_key, self.clock, self.feed)
         self.clients = Clients(opened.database, self.clock, self.feed)
         self.registry = Registry(opened.database, self.clock, self.feed)
+        self._database = opened.database
         self.ledger = RevocationLedger()
         self.cache = CredentialCache(self.clock, self.ledger)
         self.live = LiveConnections(self.ledger, self.clock)
@@ -140,6 +144,7 @@ class Gateway:
         self.access_log = AccessLog(as_json=wants_json(settings.logging.format))
         self.consents = Consents(opened.database, self.clock, self.feed)
         self.provider = self._provider(opened, master_key)
+        self.protected_resources = self._protected_resources()
         self.housekeeping = Housekeeping(
             (
                 *self.provider.cleaning,
@@ -193,6 +198,7 @@ class Gateway:
             sessions=accounts.sessions,
             access_tokens=accounts.access_tokens,
             refresh_tokens=accounts.refresh_tokens,
+            client_tokens=ClientTokens(self._database),
             api_tokens=accounts.api_tokens,
             users=accounts.users,
             client_certificates=self.settings.client_certificates,
@@ -210,11 +216,17 @@ class Gateway:
             keys=self.accounts.keys,
             master_key=master_key,
             consents=self.consents,
-            resources={},
-            route_scopes=(),
+            resources=self.rules.audiences,
+            route_scopes=self.rules.scopes,
             metrics=self.metrics,
             clock=self.clock,
         )
+
+    def _protected_resources(self) -> ProtectedResources:
+        server, issuer = self.settings.server, self.settings.issuer
+        resources = [rule.resource for rule in self.rules.rules if rule.resource is not None]
+        api = Resource(issuer, server.public_origin, server.public_host, "", self.settings.branding.name, (SCOPE,))
+        return ProtectedResources(resources, api, issuer, host_of)
 
     def _site(self, master_key: MasterKey) -> Site:
         accounts = self.accounts
@@ -256,7 +268,8 @@ class Gateway:
             metrics=self.metrics,
             limits=ProxyLimits(settings.server.limits.body_bytes, idle_seconds),
         )
-        portal, endpoints = Portal(self._application(), settings.server.public_host), Endpoints(settings.authz.key)
+        portal = Portal(self._application(), settings.server.public_host, self.protected_resources.places)
+        endpoints = Endpoints(settings.authz.key)
         scheme = "https" if settings.server.secure else "http"
         journeys = Journeys(portal, endpoints, self.trusted_proxies, scheme, self.access_log)
         decisions = Decisions(admission, heads, self.metrics, self.access_log)
@@ -287,14 +300,15 @@ class Gateway:
 
     def _application(self) -> web.Application:
         application = web.Application()
-        routes = [*self.site.routes, *self.provider.routes, *self.health.public_routes(), *self._api()]
+        described = self.protected_resources.routes()
+        routes = [*self.site.routes, *self.provider.routes, *described, *self.health.public_routes(), *self._api()]
         application.add_routes(routes)
         return application
 
     def _api(self) -> Sequence[web.RouteDef]:
         settings, accounts = self.settings, self.accounts
         server = settings.server
-        callers = Callers(self.resolver, accounts.users, server.public_host, server.public_origin)
+        callers = Callers(self.resolver, accounts.users, server.public_host, server.public_origin, settings.issuer)
         login = LoginApi(
             login=accounts.login,
             users=accounts.users,
@@ -329,6 +343,12 @@ class Gateway:
             "state",
             lambda: dict(zip(("open", "idle"), opened.database.connections, strict=True)),
         )
+
+
+def host_of(request: web.BaseRequest) -> str:
+    """Return the host that a request is for, as the front has read it."""
+    context = request.get(CONTEXT) if isinstance(request, web.Request) else None
+    return context.journey.target.host if context is not None and context.journey is not None else ""
 
 
 def request_id_of(request: web.BaseRequest) -> str:

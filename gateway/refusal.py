@@ -23,7 +23,8 @@ from gateway.errors import (
 )
 from gateway.identity.identity import CredentialKind
 from gateway.policy.challenge import challenge_header
-from gateway.policy.decision import Decision, Outcome
+from gateway.policy.decision import WRONG_AUDIENCE, Decision, Outcome
+from gateway.policy.requirements import required_scopes
 from gateway.problem import Problem
 
 _RETRY_SECONDS: Final = "2"
@@ -81,8 +82,12 @@ def of_decision(decision: Decision) -> Problem:
         return NO_ROUTE
     if decision.outcome in {Outcome.LOGIN, Outcome.STEP_UP} and decision.rule is not None:
         return unauthenticated(decision.rule.credentials)
+    if decision.reason == WRONG_AUDIENCE and decision.rule is not None:
+        return unauthenticated(decision.rule.credentials, presented=True)
     if decision.reason == "missing_scope":
-        header = 'Bearer realm="gateway", error="insufficient_scope"'  # RFC 6750 section 3.1
+        scopes = " ".join(sorted(required_scopes(decision.unmet)))
+        # RFC 6750 section 3.1
+        header = f'Bearer realm="gateway", error="insufficient_scope", scope="{scopes}"'
         return Problem(
             403, "insufficient_scope", "The token lacks a scope for this.", headers={"WWW-Authenticate": header}
         )

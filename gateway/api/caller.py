@@ -8,7 +8,7 @@ from aiohttp import web
 
 from gateway.accounts.user import User
 from gateway.accounts.users import Users
-from gateway.errors import NotFound
+from gateway.errors import CredentialRejected, NotFound
 from gateway.identity.identity import CredentialKind, Identity
 from gateway.identity.resolver import Resolver
 from gateway.identity.verified import Verified
@@ -22,6 +22,7 @@ SCOPE: Final = "gateway"
 
 
 NOT_ALLOWED: Final = Problem(403, "forbidden", "This takes the role admin, or is another person's.")
+NO_PERSON: Final = Problem(403, "no_person", "This is about a person's account, and the token stands for a program.")
 CROSS_SITE: Final = Problem(403, "cross_site", "A page of another site cannot do this with your session.")
 LACKS_SCOPE: Final = Problem(
     403,
@@ -35,11 +36,12 @@ LACKS_SCOPE: Final = Problem(
 class Callers:
     """Resolves callers and what they may do."""
 
-    def __init__(self, resolver: Resolver, users: Users, public_host: str, public_origin: str) -> None:
+    def __init__(self, resolver: Resolver, users: Users, public_host: str, public_origin: str, issuer: str) -> None:
         self._resolver = resolver
         self._users = users
         self._host = public_host
         self._origin = public_origin
+        self._issuer = issuer
 
     async def verified(self, request: web.Request) -> Verified:
         """Return who calls and may use all of this API with what they presented.
@@ -50,11 +52,14 @@ class Callers:
         scopes = verified.identity.scopes
         if scopes is not None and SCOPE not in scopes:
             raise Refused(LACKS_SCOPE)
-        return verified
+        return _person(verified)
 
     async def myself(self, request: web.Request) -> Identity:
-        """Return who calls, by any token of theirs: it says no more than every application is told."""
-        return (await self._recognised(request)).identity
+        """Return who calls, by any token of theirs: it says no more than every application is told.
+
+        Raises as ``verified`` does, and Refused for a program that stands for itself.
+        """
+        return _person(await self._recognised(request)).identity
 
     async def identity(self, request: web.Request) -> Identity:
         """Return who calls. Raises as ``verified`` does."""
@@ -86,6 +91,9 @@ class Callers:
         verified = await self._resolver.resolve(request.headers, _KINDS, self._host)
         if verified is None:
             raise Refused(unauthenticated(_KINDS))
+        audiences = verified.identity.audiences
+        if audiences is not None and self._issuer not in audiences:
+            raise CredentialRejected("wrong_audience")
         if verified.kind is CredentialKind.SESSION and request.method not in _SAFE:
             self._refuse_cross_site(request)
         return verified
@@ -96,3 +104,11 @@ class Callers:
         site = request.headers.get("Sec-Fetch-Site")
         if origin not in {None, self._origin} or site not in {None, "same-origin", "none"}:
             raise Refused(CROSS_SITE)
+
+
+def _person(verified: Verified) -> Verified:
+    """Return who has an account. Raises Refused for a client that stands for itself."""
+    identity = verified.identity
+    if identity.client_id and identity.user_id == identity.client_id:
+        raise Refused(NO_PERSON)
+    return verified

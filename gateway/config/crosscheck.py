@@ -97,6 +97,8 @@ def _route(settings: Settings, route: Route, path: KeyPath) -> Iterator[Finding]
     elif route.require is not None and route.access == "public":
         reads = ((*path, "access"),)
         yield Finding((*path, "require"), "has no effect where access is public: set access to required", reads)
+    if route.resource and route.audience is not None:
+        yield Finding((*path, "audience"), "a resource is its own audience: give resource or audience")
     tls = settings.server.tls
     if "client_certificate" in route.credentials and (tls is None or tls.client_ca_file is None):
         reads = (("server", "tls"),)

@@ -19,6 +19,7 @@ from gateway.config.treatment import (
     RouteRespond,
 )
 from gateway.config.values import (
+    Audience,
     FieldName,
     Host,
     Label,
@@ -58,6 +59,8 @@ class Require(Section):
     """All of these scopes, where a token has scopes."""
     users: Annotated[tuple[Label, ...], OneOrMore] | None = Field(None, min_length=1)
     """Any one of these users, by username."""
+    claims: dict[str, Annotated[tuple[str, ...], OneOrMore]] | None = Field(None, min_length=1)
+    """Claims that a token must have, each with any one of these values."""
     source_ip: Annotated[tuple[Network, ...], OneOrMore] | None = Field(None, min_length=1)
     """A client address in any one of these networks."""
     any: tuple[Require, ...] | None = Field(None, min_length=1)
@@ -120,6 +123,10 @@ class Route(Section):
     """What must be true of who asks, beyond being signed in."""
     credentials: Annotated[tuple[Credential, ...], OneOrMore] = Field(("session", "bearer", "api_token"), min_length=1)
     """The kinds of credential that count here; others are not looked at."""
+    audience: Audience | None = None
+    """Whom access tokens must be for (`aud`); when not given, the issuer, as in every token of a login."""
+    resource: StrictBool = False
+    """Access tokens must be for this route alone, and programs without one are told where to get it (RFC 9728)."""
     identity: IdentitySettings = IdentitySettings()
     """What the upstream is told about who asks."""
     rewrite: Rewrite = Rewrite()

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Final, TypeVar
 
 from gateway.config import treatments
+from gateway.config.resource import resource_of
 from gateway.config.route import IdentitySettings, Match, Require, Route
 from gateway.config.settings import Settings
 from gateway.config.treatment import FileValue, Rewrite
@@ -36,7 +37,7 @@ def compile_rules(settings: Settings, origins: Mapping[str, str] = _NOWHERE) -> 
 
     ``origins`` tells where each key was given, as ``file:line``. Raises ConfigError with every problem.
     """
-    compiling = _Compiling(origins)
+    compiling = _Compiling(settings, origins)
     compiled = [compiling.rule(index, route) for index, route in enumerate(settings.routes)]
     names = identity_headers(compiled)
     for index, route in enumerate(settings.routes):
@@ -52,20 +53,22 @@ def compile_rules(settings: Settings, origins: Mapping[str, str] = _NOWHERE) -> 
 class _Compiling:
     """One compilation: it goes on after a problem, so that all are told at once."""
 
-    def __init__(self, origins: Mapping[str, str]) -> None:
+    def __init__(self, settings: Settings, origins: Mapping[str, str]) -> None:
+        self._settings = settings
         self.problems: list[ConfigProblem] = []
         self._origins = origins
 
     def rule(self, index: int, route: Route) -> Rule:
         key = f"routes[{index}]"
         rewrite = self._rewrite(f"{key}.rewrite", route.rewrite)
-        return Rule(
+        rule = Rule(
             index=index,
             name=route.name or f"route-{index + 1}",
             match=self._match(f"{key}.match", route.match),
             access=Access(route.access),
             requirement=self._top_requirement(f"{key}.require", route.require),
             credentials=route.kinds,
+            audience=route.audience or self._settings.issuer,
             upstream=route.upstream,
             identity=self._identity(f"{key}.identity", route.identity),
             rewrite=rewrite,
@@ -82,6 +85,10 @@ class _Compiling:
             rate_limit=treatments.rate_limit(route.rate_limit),
             answer=self._answer(key, route),
         )
+        if not route.resource:
+            return rule
+        resource = self._tried(f"{key}.resource", lambda each: resource_of(self._settings, each), rule)
+        return replace(rule, resource=resource, audience=resource.identifier if resource is not None else "")
 
     def _rewrite(self, key: str, settings: Rewrite) -> rules.Rewrite | None:
         self._tried(f"{key}.add_prefix", treatments.forwardable, settings.add_prefix)
@@ -153,6 +160,9 @@ class _Compiling:
             yield requirements.Roles(frozenset(require.roles))
         if require.scopes is not None:
             yield requirements.Scopes(frozenset(require.scopes))
+        if require.claims is not None:
+            claims = ((name, frozenset(values)) for name, values in require.claims.items())
+            yield requirements.Claims(tuple(claims))
         if require.users is not None:
             yield requirements.Users(frozenset(require.users))
         if require.source_ip is not None:

@@ -12,7 +12,6 @@ UNSUPPORTED: Final = frozenset(
         "tests",
         "trusted_issuers",
         "routes.*.shadow",
-        "routes.*.require.claims",
         "routes.*.require.max_auth_age",
         "routes.*.require.mfa",
         "routes.*.require.time",

@@ -226,7 +226,15 @@ def _cors_origin(text: str) -> str:
     return text if text == "*" else origin(text)
 
 
+def _audience(text: str) -> str:
+    # RFC 8707 section 2 asks for an absolute URI; a plain name serves where clients do not ask for a resource.
+    if not re.fullmatch(r"[!-~]{1,255}", text) or "#" in text or '"' in text:
+        raise ValueError("must be an address or a name of printable ASCII characters, without spaces, quotes or #")
+    return text
+
+
 OneOrMore = BeforeValidator(_listed)
+Audience = Annotated[str, AfterValidator(_audience)]
 CorsOrigin = Annotated[str, AfterValidator(_cors_origin)]
 Origin = Annotated[str, AfterValidator(origin)]
 Issuer = Annotated[str, AfterValidator(_issuer)]

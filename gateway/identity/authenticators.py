@@ -20,6 +20,7 @@ from gateway.identity.identity import CredentialKind, Identity
 from gateway.identity.memory import Memory
 from gateway.identity.presented import Presented
 from gateway.identity.verified import KEPT_SECONDS, Verified, roles_of
+from gateway.oauth.state.client_tokens import ClientTokens
 from gateway.tokens.access import AccessTokens
 from gateway.tokens.refresh import RefreshTokens
 
@@ -38,6 +39,7 @@ class Authenticators:
     sessions: Sessions
     access_tokens: AccessTokens
     refresh_tokens: RefreshTokens
+    client_tokens: ClientTokens
     api_tokens: ApiTokens
     users: Users
     client_certificates: ClientCertificates
@@ -45,7 +47,7 @@ class Authenticators:
 
     def table(self, memory: Memory) -> Mapping[CredentialKind, Authenticate]:
         """Return who answers for each kind. A kind without an answer is never accepted."""
-        bearers = Bearers(self.access_tokens, self.refresh_tokens, memory, self.clock)
+        bearers = Bearers(self.access_tokens, self.refresh_tokens, self.client_tokens, memory, self.clock)
         return {
             CredentialKind.SESSION: self._session,
             CredentialKind.BEARER: bearers.authenticate,

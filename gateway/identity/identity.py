@@ -29,8 +29,9 @@ class Identity:
     """A person (or program) as the gateway knows them at one moment.
 
     ``roles`` are sorted and unique. ``scopes`` is None when the credential is not limited by scopes
-    (a session is its owner); an API token or JWT carries the set it was given. ``methods`` are
-    RFC 8176 names of how the person authenticated.
+    (a session is its owner); an API token or JWT carries the set it was given. ``audiences`` are whom a
+    JWT is for, None for what is not limited by that; ``client_id`` names the OAuth client that it was
+    given to. ``methods`` are RFC 8176 names of how the person authenticated.
     """
 
     user_id: str
@@ -41,6 +42,8 @@ class Identity:
     authenticated_at: datetime
     name: str = ""
     scopes: frozenset[str] | None = None
+    audiences: frozenset[str] | None = None
+    client_id: str = ""
     methods: tuple[str, ...] = ("pwd",)
     claims: Mapping[str, ClaimValue] = field(default_factory=lambda: NO_CLAIMS)
 

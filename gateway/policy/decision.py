@@ -25,6 +25,9 @@ class Outcome(StrEnum):
     UNKNOWN = "unknown"
 
 
+# The token is for something else: whoever has it needs another one.
+WRONG_AUDIENCE: Final = "wrong_audience"
+
 _DETAILS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "no_route": "no route matches",
@@ -33,6 +36,7 @@ _DETAILS: Final[Mapping[str, str]] = MappingProxyType(
         "optional": "the route also takes those who have not signed in",
         "authenticated": "someone is signed in, and every requirement holds",
         ANONYMOUS: "the route requires someone signed in",
+        WRONG_AUDIENCE: "the token is not for this route: its audience is another",
     }
 )
 
@@ -81,6 +85,9 @@ def decide(rule: Rule | None, identity: Identity | None, client_ip: IPAddress | 
     elif identity is not None and identity.kind not in rule.kinds:
         # The caller should not have looked at this kind here; it counts for nothing either way.
         identity = None
+    if identity is not None and identity.audiences is not None and rule.audience not in identity.audiences:
+        # Present and bad: it does not count for less on a route that takes everybody.
+        return Decision(Outcome.FORBID, rule, WRONG_AUDIENCE)
     if access is _REQUIRED and identity is None:
         return Decision(Outcome.LOGIN, rule, ANONYMOUS)
     requirement = rule.requirement

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import ClassVar, Final, Protocol
 
-from gateway.identity.identity import Identity
+from gateway.identity.identity import ClaimValue, Identity
 
 IPAddress = IPv4Address | IPv6Address
 IPNetwork = IPv4Network | IPv6Network
@@ -66,6 +66,15 @@ def unmet_part(requirement: Requirement, identity: Identity | None, client_ip: I
         if child.unmet(identity, client_ip) == reason:
             return unmet_part(child, identity, client_ip)
     return requirement
+
+
+def required_scopes(requirement: Requirement | None) -> frozenset[str]:
+    """Return every scope that a condition asks for, wherever in it."""
+    if requirement is None:
+        return frozenset()
+    if isinstance(requirement, Scopes):
+        return requirement.names
+    return frozenset(scope for child in requirement.children for scope in required_scopes(child))
 
 
 def phrase(requirement: Requirement) -> str:
@@ -136,6 +145,27 @@ class Users:
         if identity is None:
             return ANONYMOUS
         return None if identity.username in self.names else "user_not_listed"
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """For each of these claims one of the values; of a claim that is a list, any element."""
+
+    values: tuple[tuple[str, frozenset[str]], ...]
+    needs_identity: ClassVar[bool] = True
+    children: ClassVar[tuple[Requirement, ...]] = ()
+
+    @property
+    def description(self) -> str:
+        return " and ".join(f"claim {name} {_one_of('value', values)}" for name, values in self.values)
+
+    def unmet(self, identity: Identity | None, client_ip: IPAddress | None) -> str | None:  # noqa: ARG002
+        if identity is None:
+            return ANONYMOUS
+        for name, values in self.values:
+            if values.isdisjoint(_texts(identity.claims.get(name))):
+                return "missing_claim"
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +256,15 @@ class Not:
         if reason is None:
             return "excluded"
         return reason if reason in UNDETERMINED else None
+
+
+def _texts(value: ClaimValue | None) -> tuple[str, ...]:
+    """Return a claim's values as the configuration writes them."""
+    if value is None:
+        return ()
+    if isinstance(value, bool):
+        return ("true" if value else "false",)
+    return value if isinstance(value, tuple) else (str(value),)
 
 
 def _one_of(noun: str, names: frozenset[str]) -> str:

@@ -20,7 +20,8 @@ from gateway.policy.path_pattern import PathPattern, literal_prefix
 from gateway.policy.path_trie import PathTrie
 from gateway.policy.presets import IDENTITY_HEADERS, IdentitySpec
 from gateway.policy.rate_limit import RateLimit
-from gateway.policy.requirements import Requirement
+from gateway.policy.requirements import Requirement, required_scopes
+from gateway.policy.resource import Resource
 from gateway.policy.target import Target
 
 DEFAULT_CREDENTIALS: Final = frozenset({CredentialKind.SESSION, CredentialKind.BEARER, CredentialKind.API_TOKEN})
@@ -124,6 +125,9 @@ class Rule:
     access: Access = Access.REQUIRED
     requirement: Requirement | None = None
     credentials: frozenset[CredentialKind] = DEFAULT_CREDENTIALS
+    # Whom a JWT must be for (its `aud`); a resource is told about to whoever comes without one.
+    audience: str = ""
+    resource: Resource | None = None
     upstream: str = ""
     identity: IdentitySpec = _DEFAULT_IDENTITY
     rewrite: Rewrite | None = None
@@ -203,6 +207,16 @@ class RuleTable:
             _by_suffix=suffixes,
             _any_host=any_host,
         )
+
+    @property
+    def audiences(self) -> Mapping[str, str]:
+        """Whom tokens have to be for somewhere, with the name of the first route that says so."""
+        return {rule.audience: rule.name for rule in reversed(self.rules) if rule.audience}
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        """Every scope that a route requires."""
+        return frozenset(scope for rule in self.rules for scope in required_scopes(rule.requirement))
 
     def find(self, target: Target, headers: Headers) -> Rule | None:
         """Return the first rule, in file order, that matches."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from time import perf_counter
 from typing import Any, Final, cast
 
@@ -26,6 +27,7 @@ from gateway.policy.challenge import login_url
 from gateway.policy.client import TrustedProxies
 from gateway.policy.cors import origin_of
 from gateway.policy.navigation import is_navigation, redirect_status
+from gateway.policy.rules import Rule
 from gateway.policy.target import Target
 from gateway.problem import Problem, problem_response
 from gateway.proxy.context import RequestContext
@@ -169,9 +171,9 @@ class Front:
     def _refuse(
         self, request: web.BaseRequest, context: RequestContext, problem: Problem, *, close: bool
     ) -> web.StreamResponse:
-        response = self._refusal(request, context, problem)
-        response.headers["X-Request-Id"] = context.request_id
         rule = context.rule
+        response = self._refusal(request, context, _told_by(problem, rule))
+        response.headers["X-Request-Id"] = context.request_id
         if rule is not None and rule.cors is not None:  # a script may read why, too
             for name, value in rule.cors.fields(origin_of(request.headers)):
                 response.headers.add(name, value)
@@ -250,6 +252,14 @@ def _sent_bytes(response: web.StreamResponse | None) -> int:
     if isinstance(response, web.Response):
         return response.content_length or 0
     return response.body_length if response is not None else 0
+
+
+def _told_by(problem: Problem, rule: Rule | None) -> Problem:
+    """Return a refusal that says where a program gets a token, on a route that is a resource of its own."""
+    challenge = problem.headers.get("WWW-Authenticate")
+    if rule is None or rule.resource is None or challenge is None:
+        return problem
+    return replace(problem, headers={**problem.headers, "WWW-Authenticate": rule.resource.challenge(challenge)})
 
 
 def _unnamed(response: web.StreamResponse) -> web.StreamResponse:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -36,8 +37,10 @@ class Portal:
     ``Application._make_request`` and ``_handle`` are what aiohttp's own runner calls; only this class uses them.
     """
 
-    def __init__(self, application: web.Application, host: str) -> None:
+    def __init__(self, application: web.Application, host: str, elsewhere: Collection[tuple[str, str]] = ()) -> None:
+        """``elsewhere`` are paths that are the portal's on one other host each, too: (host, path)."""
         self._application = application
+        self._elsewhere = frozenset(elsewhere)
         # A URL's host name is without the brackets that an IPv6 address has in a target.
         self._host = parse_host(f"[{host.strip('[]')}]") if ":" in host else host
         self._exact, self._below = _paths(application)
@@ -53,7 +56,10 @@ class Portal:
         segments = target.segments
         if segments and segments[0] == RESERVED[1:]:
             return True
-        return target.host == self._host and self._registered(target.decoded_path)
+        path = target.decoded_path
+        if target.host == self._host:
+            return self._registered(path)
+        return (target.host, path) in self._elsewhere
 
     def _registered(self, path: str) -> bool:
         return path in self._exact or path.startswith(self._below)

@@ -26,6 +26,7 @@ class AccessTokens:
         self._keys = keys
         self._issuer = issuer
         self._clock = clock
+        self._expected = Expected(ACCESS_TYPE, issuer, None)
         self.lifetime_seconds = int(lifetime.total_seconds())
 
     def issue(
@@ -55,9 +56,11 @@ class AccessTokens:
         return self._keys.sign(claims, ACCESS_TYPE)
 
     def verify(self, unverified_token: str) -> VerifiedClaims:
-        """Return the claims of an access token of ours. Raises TokenRejected."""
-        expected = Expected(ACCESS_TYPE, self._issuer, self._issuer)
-        claims = verify(unverified_token, self._keys.find, expected, self._clock.now().timestamp())
+        """Return the claims of an access token of ours, whomever it is for. Raises TokenRejected.
+
+        A route and the API each take the tokens that name them: ``Identity.audiences`` carries on what this one names.
+        """
+        claims = verify(unverified_token, self._keys.find, self._expected, self._clock.now().timestamp())
         if not _says_how(claims):
             raise TokenRejected("malformed")
         return claims
@@ -86,6 +89,9 @@ class AccessTokens:
 def _says_how(claims: VerifiedClaims) -> bool:
     """Say whether the claims that only we add are what we write: what reads them need not look again."""
     sid, auth_time, amr = claims.get("sid"), claims.get("auth_time"), claims.get("amr")
+    if sid is None:  # a client that stands for itself: nobody has signed in
+        client_id, jti = claims.get("client_id"), claims.get("jti")
+        return isinstance(client_id, str) and claims["sub"] == client_id and isinstance(jti, str)
     if not isinstance(sid, str) or isinstance(auth_time, bool) or not isinstance(auth_time, int):
         return False
     return 0 <= auth_time <= _LAST_SECOND and isinstance(amr, list) and all(isinstance(each, str) for each in amr)

@@ -8,7 +8,7 @@ spends more than the signature costs. Here each choice is explicit and one excep
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final, NewType
@@ -63,11 +63,14 @@ class PrivateKey:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What a token must say. ``audience`` must be among ``aud``; ``leeway_seconds`` applies to exp, nbf and iat."""
+    """What a token must say. ``leeway_seconds`` applies to exp, nbf and iat.
+
+    ``audience`` must be among ``aud``. None: whoever takes the token judges it by the audiences that it names.
+    """
 
     typ: str
     issuer: str
-    audience: str
+    audience: str | None
     leeway_seconds: int = 0
 
 
@@ -92,6 +95,12 @@ def verify(
     _keep_header(token.header, header)
     _check_claims(claims, expected, now_seconds)
     return VerifiedClaims(claims)
+
+
+def audiences_of(claims: Mapping[str, Any]) -> Sequence[Any]:
+    """Return whom a token is for: ``aud`` is one or a list (RFC 7519 section 4.1.3)."""
+    audience = claims.get("aud")
+    return audience if isinstance(audience, list) else [audience]
 
 
 def key_id(verified_token: str) -> str:
@@ -140,9 +149,10 @@ def _check_claims(claims: Mapping[str, Any], expected: Expected, now_seconds: fl
         raise TokenRejected("not_yet_valid")
     if claims.get("iss") != expected.issuer:
         raise TokenRejected("wrong_issuer")
-    audience = claims.get("aud")
-    audiences = audience if isinstance(audience, list) else [audience]
-    if expected.audience not in audiences or not all(isinstance(each, str) for each in audiences):
+    audiences = audiences_of(claims)
+    if not audiences or not all(isinstance(each, str) for each in audiences):
+        raise TokenRejected("wrong_audience")
+    if expected.audience is not None and expected.audience not in audiences:
         raise TokenRejected("wrong_audience")
     if not isinstance(claims.get("sub"), str) or not claims["sub"]:
         raise TokenRejected("no_subject")

@@ -47,7 +47,7 @@ cross join lateral (
     select a.id, a.username, a.email, a.name, a.roles, f.id as family_id
     from refresh_family f
     join account a on a.id = f.account_id
-    where f.id = asked.family_id and a.id = asked.account_id and f.revoked_at is null and a.is_active
+    where f.id = asked.family_id and a.id = asked.account_id and f.client_id is null and f.revoked_at is null and a.is_active
     limit 1
 ) as found;
 

@@ -27,6 +27,7 @@ from gateway.identity.presented import Presenter
 from gateway.identity.resolver import Resolver
 from gateway.identity.revocation import Revocation
 from gateway.identity.verified import Verified
+from gateway.oauth.state.client_tokens import ClientTokens
 from gateway.storage.database import Database
 from gateway.storage.events import EventFeed
 from gateway.tokens.access import AccessTokens
@@ -102,7 +103,9 @@ async def desk(
         LiveConnections(ledger, clock),
         Activity(sessions, api_tokens),
     )
-    authenticators = Authenticators(sessions, access, refresh, api_tokens, users, ClientCertificates(), clock)
+    authenticators = Authenticators(
+        sessions, access, refresh, ClientTokens(database), api_tokens, users, ClientCertificates(), clock
+    )
     revocation = Revocation(cache, live, keys)
     revocation.attach(feed)
     await feed.start()

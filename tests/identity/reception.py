@@ -22,6 +22,7 @@ from gateway.identity.presented import Headers, Presenter
 from gateway.identity.resolver import Resolver
 from gateway.identity.revocation import Revocation
 from gateway.identity.verified import Verified
+from gateway.oauth.state.client_tokens import ClientTokens
 from gateway.storage.connect import OpenDatabase
 from gateway.storage.database import Database
 from gateway.storage.events import EventFeed
@@ -105,6 +106,7 @@ async def open_reception(
         sessions=accounts.sessions,
         access_tokens=accounts.access_tokens,
         refresh_tokens=accounts.refresh_tokens,
+        client_tokens=ClientTokens(database),
         api_tokens=accounts.api_tokens,
         users=accounts.users,
         client_certificates=settings.client_certificates,

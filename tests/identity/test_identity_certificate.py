@@ -21,6 +21,7 @@ from gateway.identity.identity import CredentialKind
 from gateway.identity.memory import Memory
 from gateway.identity.presented import Presented
 from gateway.identity.verified import Verified
+from gateway.oauth.state.client_tokens import ClientTokens
 from tests.identity.reception import Reception, open_reception
 from tests.listening.authority import CLIENT, Authority, common_name
 
@@ -48,6 +49,7 @@ async def whose(reception: Reception, certificate: ClientCertificate, **mapping:
         sessions=accounts.sessions,
         access_tokens=accounts.access_tokens,
         refresh_tokens=accounts.refresh_tokens,
+        client_tokens=ClientTokens(reception.database),
         api_tokens=accounts.api_tokens,
         users=accounts.users,
         client_certificates=ClientCertificates.model_validate(mapping),
