@@ -23,27 +23,51 @@ select $1, id, $3, expires_at from alive
 returning family_id;
 
 -- name: of_refresh_token
--- One row while family and account are good; used_at tells whether the token itself still is.
-select t.used_at, f.id as family_id, f.client_id, f.scopes, f.resources, f.claims::text as claims, f.acr, f.methods,
-    f.authenticated_at, f.login_id, f.offline, f.expires_at,
-    a.id, a.username, a.email, a.name, a.roles, a.is_active, a.is_verified, a.created_at, a.updated_at, a.last_login_at
-from refresh_token t join refresh_family f on f.id = t.family_id join account a on a.id = f.account_id
-where t.token_hash = $1 and f.client_id = $2 and t.expires_at > $3
-    and f.revoked_at is null and f.expires_at > $3 and a.is_active;
+-- For many at once: one row while family and account are good; used_at tells whether the token itself still is.
+-- The limit keeps it one look into an index for each, whatever the planner believes of the tables.
+select asked.place, found.*
+from unnest($1::bytea[], $2::text[], $3::timestamptz[]) with ordinality as asked (token_hash, client_id, now, place)
+cross join lateral (
+    select t.used_at, f.id as family_id, f.client_id, f.scopes, f.resources, f.claims::text as claims, f.acr,
+        f.methods, f.authenticated_at, f.login_id, f.offline, f.expires_at,
+        a.id, a.username, a.email, a.name, a.roles, a.is_active, a.is_verified, a.created_at, a.updated_at,
+        a.last_login_at
+    from refresh_token t join refresh_family f on f.id = t.family_id join account a on a.id = f.account_id
+    where t.token_hash = asked.token_hash and f.client_id = asked.client_id and t.expires_at > asked.now
+        and f.revoked_at is null and f.expires_at > asked.now and a.is_active
+    limit 1
+) as found;
 
 -- name: rotate
--- Check, consume and replace in one statement: of many at once, one gets the row.
-with consumed as (
-    update refresh_token set used_at = $3 where token_hash = $1 and used_at is null returning family_id
+-- Check, consume and replace, for many tokens in one statement: a row for each that was good. Of several who present
+-- one token, here or elsewhere at the same time, one gets the row. All tokens are locked in one order, so that two of
+-- these statements never wait for each other. They come at the same moment: the first one's time is everybody's.
+with asked as materialized (
+    select distinct on (token_hash) token_hash, successor_hash, place
+    from unnest($1::bytea[], $2::bytea[]) with ordinality as each (token_hash, successor_hash, place)
+    order by token_hash, place
+), good as materialized (
+    select asked.place, asked.token_hash, asked.successor_hash, found.family_id
+    from asked
+    cross join lateral (
+        select family_id from refresh_token where token_hash = asked.token_hash and used_at is null limit 1 for update
+    ) as found
+), consumed as (
+    update refresh_token set used_at = ($3::timestamptz[])[1] where token_hash = any (array(select token_hash from good))
+    returning family_id
 ), alive as (
-    update refresh_family f set used_at = $3
-    from consumed c, account a
-    where f.id = c.family_id and f.revoked_at is null and f.expires_at > $3 and a.id = f.account_id and a.is_active
-    returning f.id, f.expires_at
+    update refresh_family set used_at = ($3::timestamptz[])[1]
+    where id = any (array(select family_id from consumed))
+        and revoked_at is null and expires_at > ($3::timestamptz[])[1]
+        and exists (select 1 from account where account.id = account_id and is_active)
+    returning id, expires_at
+), replaced as (
+    insert into refresh_token (token_hash, family_id, created_at, expires_at)
+    select good.successor_hash, alive.id, ($3::timestamptz[])[1], alive.expires_at
+    from good join alive on alive.id = good.family_id
+    returning token_hash
 )
-insert into refresh_token (token_hash, family_id, created_at, expires_at)
-select $2, id, $3, expires_at from alive
-returning family_id;
+select good.place from good join replaced on replaced.token_hash = good.successor_hash;
 
 -- name: retake
 -- One row for a token that was used after $4, while nobody has used its successor: whoever has, got the answer.

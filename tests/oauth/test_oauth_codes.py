@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
 import pytest
 
 from gateway.oauth.state.codes import Code, Codes, NewCode
-from gateway.oauth.state.families import Families, Granted
+from gateway.oauth.state.families import Families, Granted, token_hash
 from gateway.storage.database import Database
 from tests.fake_clock import FakeClock
 
@@ -109,12 +110,50 @@ async def family(codes: Codes, granted: Granted) -> str:
 
 
 NO_GRACE, GRACE = timedelta(0), timedelta(seconds=10)
+WAITING = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
 
 
 async def test_of_many_at_once_one_rotates(families: Families, family: str, database: Database) -> None:
     results = await asyncio.gather(*(families.rotate("first", NO_GRACE) for _ in range(50)))
     assert len([result for result in results if result]) == 1
     assert await database.fetchval("select count(*) from refresh_token") == 2
+
+
+async def begun(codes: Codes, granted: Granted, names: Sequence[str]) -> None:
+    """Begin a family for each name, which is its first refresh token's."""
+    for name in names:
+        assert await codes.redeem(await issued(codes, granted), "wiki", name)
+
+
+async def test_tokens_that_come_at_once_each_get_their_own_successor(
+    families: Families, codes: Codes, granted: Granted, family: str
+) -> None:
+    names = [f"token-{number}" for number in range(20)]
+    await begun(codes, granted, names)
+    assert await families.revoke(family, "test")
+    came = [*names, "first", names[3], "unknown", names[3]]
+    successors = await asyncio.gather(*(families.rotate(name, NO_GRACE) for name in came))
+    assert all(successors[:20])
+    assert successors[20:] == [None] * 4
+    assert [await families.rotate(each, NO_GRACE) is not None for each in successors[:20] if each] == [True] * 20
+
+
+async def test_processes_that_get_the_same_tokens_in_opposite_order_never_block_each_other(
+    database: Database, codes: Codes, granted: Granted, clock: FakeClock
+) -> None:
+    names = [f"token-{number}" for number in range(8)]
+    await begun(codes, granted, names)
+    one, other = Families(database, clock), Families(database, clock)
+    # Both are under way when they come to what somebody holds: each in its own order would have half of them.
+    async with asyncio.TaskGroup() as group, database.transaction() as connection:
+        held = "select 1 from refresh_token where token_hash = $1 for update"
+        await connection.fetchval(held, token_hash("token-4"))
+        forth = [group.create_task(one.rotate(name, NO_GRACE)) for name in names]
+        back = [group.create_task(other.rotate(name, NO_GRACE)) for name in reversed(names)]
+        while await database.fetchval(WAITING) < 2:
+            await asyncio.sleep(0.01)
+    won = [bool(a.result()) + bool(b.result()) for a, b in zip(forth, reversed(back), strict=True)]
+    assert won == [1] * len(names)
 
 
 async def test_within_the_grace_the_same_successor_comes_again(

@@ -21,6 +21,7 @@ from gateway.accounts.user import User
 from gateway.clock import Clock
 from gateway.storage.database import Connection, Database
 from gateway.storage.events import EventFeed, publish
+from gateway.storage.lookup import Lookup
 from gateway.storage.statements import statements
 
 _SQL: Final = statements("family")
@@ -66,6 +67,9 @@ class Families:
         self._database = database
         self._clock = clock
         self._feed = feed
+        # Who refreshes at the same moment shares a statement and, for the exchange, its commit.
+        self._of_tokens = Lookup(database, _SQL["of_refresh_token"])
+        self._rotations = Lookup(database, _SQL["rotate"])
 
     async def begin(self, connection: Connection, granted: Granted) -> str | None:
         """Begin a family in the caller's transaction. None: the account or the login is over."""
@@ -105,7 +109,7 @@ class Families:
 
     async def of_refresh_token(self, jti: str, client_id: str) -> tuple[Family, bool] | None:
         """Return the good family of a client's refresh token, and whether the token was used before."""
-        row = await self._database.fetchrow(_SQL["of_refresh_token"], token_hash(jti), client_id, self._clock.now())
+        row = await self._of_tokens.find(token_hash(jti), client_id, self._clock.now())
         return None if row is None else (family_of(row), row["used_at"] is not None)
 
     async def rotate(self, jti: str, grace: timedelta) -> str | None:
@@ -116,9 +120,9 @@ class Families:
         """
         now, successor = self._clock.now(), _successor(jti)
         hashes = (token_hash(jti), token_hash(successor))
-        row = await self._database.fetchval(_SQL["rotate"], *hashes, now)
+        row = await self._rotations.find(*hashes, now)
         if row is None and grace > timedelta(0):
-            row = await self._database.fetchval(_SQL["retake"], *hashes, now, now - grace)
+            row = await self._database.fetchrow(_SQL["retake"], *hashes, now, now - grace)
         return None if row is None else successor
 
     async def revoke(self, family_id: str, reason: str) -> bool:
