@@ -277,7 +277,7 @@ async def test_another_account_can_be_used(world: World, browser: Browser) -> No
     wiki = await register(world)
     await browser.sign_in()
     path, page = await consent_page(browser, wiki.url())
-    switch = re.search(r'<a href="([^"]+)">Use another account', page.text)
+    switch = re.search(r'<a class="tall" href="([^"]+)">Use another account', page.text)
     assert switch
     login = await browser.get(unescape(switch[1]))
     assert "You are signed in as ann" in read(login.text)
