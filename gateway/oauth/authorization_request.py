@@ -5,13 +5,12 @@ Pure: what a client and its redirect address may be is known before anything her
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from gateway.oauth.audience import Audiences
+from gateway.oauth.claims_parameter import RequestedClaims, read_claims
 from gateway.oauth.parameters import Parameters
 from gateway.oauth.problem import OAuthError
 from gateway.oauth.scopes import OFFLINE, OPENID, ScopePolicy
@@ -20,7 +19,6 @@ from gateway.oauth.state.client import Client
 RESPONSE_MODES: Final = ("query", "fragment")
 _PROMPTS: Final = frozenset({"none", "login", "consent", "select_account"})
 _SECONDS: Final = re.compile(r"\d{1,9}", re.ASCII)
-_LONGEST_CLAIMS: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +32,7 @@ class AuthorizationRequest:
     resources: tuple[str, ...]
     prompts: frozenset[str]
     max_age_seconds: int | None
-    claims: Mapping[str, Any] | None = field(repr=False)
+    claims: RequestedClaims
     parameters: Parameters = field(repr=False)
 
     @property
@@ -49,7 +47,7 @@ class AuthorizationRequest:
     @property
     def claim_names(self) -> tuple[str, ...]:
         """The claims that are asked for by name."""
-        return tuple(name for member in (self.claims or {}).values() for name in member or ())
+        return tuple(name for member in (self.claims.names or {}).values() for name in member)
 
 
 def read_authorization_request(
@@ -70,7 +68,7 @@ def read_authorization_request(
         resources=audiences.requested(client, parameters.all("resource")),
         prompts=_prompts(parameters),
         max_age_seconds=_max_age(client, parameters),
-        claims=_claims(parameters),
+        claims=read_claims(parameters.get("claims")),
         parameters=parameters,
     )
 
@@ -112,24 +110,3 @@ def _max_age(client: Client, parameters: Parameters) -> int | None:
     if not _SECONDS.fullmatch(asked):
         raise OAuthError("invalid_request", "max_age is a number of seconds.")
     return int(asked)
-
-
-def _claims(parameters: Parameters) -> Mapping[str, Any] | None:
-    """Return the claims parameter (section 5.5): members userinfo and id_token, each an object of claims."""
-    asked = parameters.get("claims")
-    if asked is None:
-        return None
-    wrong = OAuthError("invalid_request", "claims is no JSON object as OpenID Connect describes it.")
-    if len(asked) > _LONGEST_CLAIMS:
-        raise wrong
-    try:
-        value = json.loads(asked)
-    except (ValueError, RecursionError) as error:
-        raise wrong from error
-    if not isinstance(value, dict):
-        raise wrong
-    known = {name: value.get(name) or {} for name in ("userinfo", "id_token")}
-    for member in known.values():
-        if not isinstance(member, dict) or not all(each is None or isinstance(each, dict) for each in member.values()):
-            raise wrong
-    return known if any(known.values()) else None

@@ -183,6 +183,9 @@ class Authorization:
     ) -> Outcome:
         # Whatever the engine finds wrong is found before anybody is asked for anything.
         grant = await run_sync(self._server.get_consent_grant, self._engine_request(request), owner)
+        if request.claims.acr_values is not None and ACR not in request.claims.acr_values:
+            # An essential acr that cannot be had is a login that failed (OpenID Connect Core 1.0 section 5.5.1.1).
+            raise OAuthError("unmet_authentication_requirements", "Nobody signs in here in the way that is asked for.")
         silent = "none" in request.prompts
         if owner is None or self._must_sign_in(request, waiting, owner):
             if silent:
@@ -206,6 +209,8 @@ class Authorization:
         authenticated_at = owner.session.authenticated_at
         hint = request.parameters.get("id_token_hint")
         if self._hints.names_somebody_else(request.client, hint, owner.account_id):
+            return True
+        if self._hints.is_nobody_of(request.client, request.claims.subjects, owner.account_id):
             return True
         # Whoever signed in since this request came has done what it asks for.
         if waiting is not None and not waiting.pushed and authenticated_at >= waiting.created_at:
@@ -254,7 +259,7 @@ class Authorization:
             methods=session.methods,
             expires_at=self._clock.now() + lifetime,
             resources=request.resources,
-            claims=request.claims,
+            claims=request.claims.names,
             acr=ACR,
             login_id=session.login_id,
             offline=request.offline,

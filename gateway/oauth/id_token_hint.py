@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 from gateway.clock import Clock
@@ -42,3 +43,7 @@ class IdTokenHints:
                 "invalid_request", "The id_token_hint is not an ID token that the client got here."
             ) from error
         return bool(claims["sub"] != self._subjects.sub(client, account_id))
+
+    def is_nobody_of(self, client: Client, subjects: Collection[str] | None, account_id: str) -> bool:
+        """Tell whether an account is none of those that a request has to be about; None: it may be anybody."""
+        return subjects is not None and self._subjects.sub(client, account_id) not in subjects
