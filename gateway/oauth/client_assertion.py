@@ -35,14 +35,6 @@ class ClientKeys(Protocol):
         ...
 
 
-class RegisteredKeys:
-    """The keys that a client was registered with."""
-
-    async def of(self, client: Client) -> Iterable[Mapping[str, Any]]:
-        keys = (client.metadata.get("jwks") or {}).get("keys", ())
-        return [key for key in keys if isinstance(key, Mapping)]
-
-
 class ClientAssertions:
     """Verifies assertions. ``audiences`` are the names under which a client may know this server."""
 

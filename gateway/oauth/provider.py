@@ -13,8 +13,9 @@ from gateway.clock import Clock
 from gateway.config.settings import Settings
 from gateway.oauth.audience import Audiences
 from gateway.oauth.authorize import Agreed, Authorization
-from gateway.oauth.client_assertion import ClientAssertions, RegisteredKeys
+from gateway.oauth.client_assertion import ClientAssertions
 from gateway.oauth.client_authentication import ClientAuthentication
+from gateway.oauth.client_key_sets import ClientKeySets
 from gateway.oauth.discovery import Discovery
 from gateway.oauth.grants.authorization_code import S256, AuthorizationCode
 from gateway.oauth.grants.client_credentials import ClientCredentials
@@ -87,7 +88,7 @@ def build_provider(
     subjects = Subjects(master_key)
     audiences = Audiences(issuer, f"{portal}/oauth/userinfo", {issuer: settings.branding.name, **resources})
     addressed = (issuer, f"{portal}/oauth/token", f"{portal}/oauth/par")
-    assertions = ClientAssertions(database, RegisteredKeys(), addressed, clock)
+    assertions = ClientAssertions(database, ClientKeySets(clock), addressed, clock)
     issuing = Issuing(
         keys,
         audiences,

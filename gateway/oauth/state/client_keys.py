@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
@@ -10,6 +11,7 @@ from jwcrypto.common import JWException
 from jwcrypto.jwk import JWK
 
 _MOST_KEYS: Final = 20
+_MOST_PUBLISHED: Final = 100
 _LONGEST_MEMBER: Final = 1500  # the modulus of an RSA key of 8192 bits, and room
 _SMALLEST_RSA_BITS: Final = 2048
 _PRIVATE: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
@@ -33,6 +35,21 @@ def checked_keys(value: object) -> dict[str, Any]:
     if len(checked) > 1 and len(kids) != len(checked):
         raise UnusableKeys("has several keys: each needs a kid of its own")
     return {"keys": checked}
+
+
+def usable_keys(document: object) -> list[dict[str, str]]:
+    """Return those keys of a set that somebody publishes which can be used here; it may hold others beside them.
+
+    Raises UnusableKeys when it is no set of keys.
+    """
+    keys = document.get("keys") if isinstance(document, Mapping) else None
+    if not isinstance(keys, list):
+        raise UnusableKeys("must be a JSON Web Key Set")
+    usable = []
+    for key in keys[:_MOST_PUBLISHED]:
+        with suppress(UnusableKeys):
+            usable.append(_checked(key))
+    return usable[:_MOST_KEYS]
 
 
 def _checked(key: object) -> dict[str, str]:

@@ -1,0 +1,107 @@
+"""Documents that others name, fetched without becoming their hands: no redirects, no cookies, small, soon over.
+
+Only this file connects to addresses that a client chose. What a stranger chose has to be public: names are resolved
+here, and the connection goes to the very addresses that were looked at, so that a name cannot change in between.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import Any, Final
+
+from aiohttp import ClientError, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.resolver import ThreadedResolver
+from yarl import URL
+
+from gateway.errors import GatewayError
+
+_LARGEST_BYTES: Final = 64 * 1024
+_OK: Final = 200
+_TIMEOUT: Final = ClientTimeout(total=5, connect=3)
+_HEADERS: Final = {"Accept": "application/json", "Accept-Encoding": "identity"}
+
+# They hold an IPv4 address that decides where a packet goes: NAT64, 6to4 and Teredo.
+_TRANSLATED: Final = tuple(ip_network(each) for each in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32"))
+
+
+class FetchFailed(GatewayError):
+    """The document could not be had; the message is for the log."""
+
+
+async def fetch_json(url: str, *, internal: bool) -> Any:
+    """Return the JSON document at ``url``; ``internal`` lets it be on a network that is not public.
+
+    Raises FetchFailed.
+    """
+    try:
+        target = URL(url)
+        host = target.host or ""
+        if not internal and _is_literal(host) and not is_public(host):  # a literal never meets the resolver
+            raise FetchFailed(f"{host} is not a public address")
+        return json.loads(await _fetched(target, ThreadedResolver() if internal else PublicResolver()))
+    except (ClientError, OSError, TimeoutError, ValueError, RecursionError) as error:
+        raise FetchFailed(f"it could not be fetched: {type(error).__name__}") from error
+
+
+async def _fetched(target: URL, resolver: AbstractResolver) -> bytes:
+    connector = TCPConnector(resolver=resolver, use_dns_cache=False, force_close=True)
+    async with (
+        ClientSession(
+            connector=connector,
+            timeout=_TIMEOUT,
+            cookie_jar=DummyCookieJar(),
+            trust_env=False,  # a proxy would look names up by itself
+            auto_decompress=False,  # what is small may not be so any more
+        ) as session,
+        session.get(target, allow_redirects=False, headers=_HEADERS) as answer,
+    ):
+        if answer.status != _OK:
+            raise FetchFailed(f"{target.host} answered {answer.status}")
+        body = b""
+        async for chunk in answer.content.iter_any():
+            body += chunk
+            if len(body) > _LARGEST_BYTES:
+                raise FetchFailed(f"{target.host} sent more than {_LARGEST_BYTES} bytes")
+        return body
+
+
+class PublicResolver(AbstractResolver):
+    """Resolves names to public addresses; one that also has another address resolves to nothing."""
+
+    def __init__(self, resolver: AbstractResolver | None = None) -> None:
+        self._resolver = resolver or ThreadedResolver()
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        found = await self._resolver.resolve(host, port, family)
+        if not found or not all(is_public(each["host"]) for each in found):
+            raise OSError(f"{host} is not a public address")
+        return found
+
+    async def close(self) -> None:
+        await self._resolver.close()
+
+
+def is_public(text: str) -> bool:
+    """Tell whether an address is one that the whole internet reaches."""
+    try:
+        address: IPv4Address | IPv6Address = ip_address(text.partition("%")[0])
+    except ValueError:
+        return False
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    if address.version == 6 and any(address in network for network in _TRANSLATED):  # noqa: PLR2004
+        return False
+    return address.is_global and not address.is_multicast
+
+
+def _is_literal(host: str) -> bool:
+    try:
+        ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    return True
