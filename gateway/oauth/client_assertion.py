@@ -19,7 +19,7 @@ from gateway.tokens.compact import Compact, decoded, json_object, parted
 from gateway.tokens.signature import ALGORITHMS, verifier
 
 ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-_LONGEST_LIFETIME: Final = timedelta(minutes=10)
+_LONGEST_LIFETIME: Final = timedelta(hours=1)  # what Authlib's clients make theirs good for
 _LEEWAY_SECONDS: Final = 30  # the client's clock is not ours
 _MOST_KEYS: Final = 20
 _LONGEST_JTI: Final = 255

@@ -1,0 +1,136 @@
+"""Apache with mod_auth_openidc in front of a directory: login, what the application sees, and both ways of logout."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.gateways import free_port
+from tests.oauth.op import Op
+from tests.oauth.relying.node import running
+from tests.oauth.relying.person import Person, listening
+from tests.oauth.relying_party import RelyingParty
+
+MODULES = Path("/usr/lib/apache2/modules")
+APACHE = shutil.which("apache2", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+pytestmark = [
+    pytest.mark.skipif(APACHE is None, reason="apache2 is not installed"),
+    pytest.mark.skipif(
+        not (MODULES / "mod_auth_openidc.so").exists(), reason=f"{MODULES}/mod_auth_openidc.so is not installed"
+    ),
+]
+# Each request for /app/ is answered with what an application behind would see.
+CONFIG = """
+ServerRoot {directory}
+ServerName 127.0.0.1
+Listen {address}
+PidFile {directory}/apache.pid
+ErrorLog {directory}/error.log
+DefaultRuntimeDir {directory}
+{user}
+LoadModule mpm_event_module {modules}/mod_mpm_event.so
+LoadModule authn_core_module {modules}/mod_authn_core.so
+LoadModule authz_core_module {modules}/mod_authz_core.so
+LoadModule authz_user_module {modules}/mod_authz_user.so
+LoadModule mime_module {modules}/mod_mime.so
+LoadModule include_module {modules}/mod_include.so
+LoadModule auth_openidc_module {modules}/mod_auth_openidc.so
+TypesConfig /dev/null
+ThreadsPerChild 8
+MaxRequestWorkers 8
+DocumentRoot {directory}/www
+
+OIDCProviderMetadataURL {issuer}/.well-known/openid-configuration
+OIDCClientID {client_id}
+OIDCClientSecret {secret}
+OIDCRedirectURI {at}/app/callback
+OIDCDefaultLoggedOutURL {at}/bye.txt
+OIDCCryptoPassphrase of-this-test
+OIDCScope "openid email profile"
+OIDCPKCEMethod S256
+OIDCRemoteUserClaim preferred_username
+
+<Location /app>
+    AuthType openid-connect
+    Require valid-user
+    Options +Includes
+    AddType text/plain .shtml
+    AddOutputFilter INCLUDES .shtml
+</Location>
+"""
+PAGE = """\
+user=<!--#echo var="REMOTE_USER" -->
+email=<!--#echo var="OIDC_CLAIM_email" -->
+"""
+
+
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    """Give a directory that Apache can still read when it is not root any more."""
+    with tempfile.TemporaryDirectory(prefix="apache-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.fixture
+async def site(directory: Path, op: Op) -> AsyncIterator[str]:
+    """Serve a directory to whoever signs in, and give its address."""
+    at = f"http://127.0.0.1:{free_port()}"
+    client = await op.client(
+        redirect_uris=[f"{at}/app/callback"],
+        post_logout_redirect_uris=[f"{at}/bye.txt"],
+        backchannel_logout_uri=f"{at}/app/callback?logout=backchannel",
+        requires_pkce=True,
+        first_party=False,
+    )
+    async with served(directory, at, op.metadata["issuer"], client):
+        yield at
+
+
+@asynccontextmanager
+async def served(directory: Path, at: str, issuer: str, client: RelyingParty) -> AsyncIterator[None]:
+    (directory / "www" / "app").mkdir(parents=True)
+    (directory / "www" / "bye.txt").write_text("bye")
+    (directory / "www" / "app" / "index.shtml").write_text(PAGE)
+    config = directory / "apache.conf"
+    config.write_text(
+        CONFIG.format(
+            directory=directory,
+            address=at.removeprefix("http://"),
+            modules=MODULES,
+            user="User www-data\nGroup www-data" if os.geteuid() == 0 else "",
+            issuer=issuer,
+            client_id=client.client_id,
+            secret=client.secret,
+            at=at,
+        )
+    )
+    assert APACHE is not None
+    async with running(APACHE, "-f", str(config), "-DFOREGROUND", directory=directory) as process:
+        await listening(int(at.rpartition(":")[2]))
+        yield
+        # The master ends its children; killed, it would leave them.
+        process.terminate()
+        await process.wait()
+
+
+@asynccontextmanager
+async def person_at(op: Op) -> AsyncIterator[Person]:
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as client:
+        yield Person(op.browser(), client)
+
+
+async def test_login_shows_the_application_who_it_is(op: Op, site: str) -> None:
+    async with person_at(op) as person:
+        answer = await person.at(f"{site}/app/index.shtml")
+        assert (answer.status, answer.text) == (200, "user=ann\nemail=ann@example.com\n")
+        assert person.browser.seen == ["login", "consent"]
+        assert (await person.at(f"{site}/app/index.shtml")).text == answer.text
+        assert person.browser.seen == ["login", "consent"]
