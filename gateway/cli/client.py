@@ -135,7 +135,7 @@ def show(context: click.Context, client: str, output: str) -> None:
         async with client_office(settings) as office:
             found = await _named(office, client)
             page = await office.registry.page(search=found.id, limit=1)
-            return _document(found, page.owners.get(found.owner_id or ""))
+            return _document(found, output, page.owners.get(found.owner_id or ""))
 
     emit(run(work()), output)
 
@@ -251,7 +251,7 @@ async def _named(office: Office, reference: str) -> Client:
 def _show_once(issued: Issued, output: str) -> None:
     shown = {"client_id": issued.client.id, "client_secret": issued.secret}
     if output == "json":
-        emit({**_document(issued.client), **shown}, output)
+        emit({**_document(issued.client, output), **shown}, output)
         return
     emit({name: value for name, value in shown.items() if value is not None}, output)
     if issued.secret is not None:
@@ -261,7 +261,7 @@ def _show_once(issued: Issued, output: str) -> None:
 def _row(client: Client, owners: Mapping[str, str], output: str) -> dict[str, Any]:
     owner = owners.get(client.owner_id or "")
     if output == "json":
-        return _document(client, owner)
+        return _document(client, output, owner)
     return {
         "client_id": client.id,
         "name": client.name,
@@ -272,7 +272,7 @@ def _row(client: Client, owners: Mapping[str, str], output: str) -> dict[str, An
     }
 
 
-def _document(client: Client, owner: str | None = None) -> dict[str, Any]:
+def _document(client: Client, output: str, owner: str | None = None) -> dict[str, Any]:
     return {
         "client_id": client.id,
         "client_name": client.name,
@@ -283,13 +283,15 @@ def _document(client: Client, owner: str | None = None) -> dict[str, Any]:
         "may_introspect": client.may_introspect,
         "opens_routes": client.opens_routes,
         **{name: value for name, value in client.metadata.items() if name != "client_name"},
-        "secrets": _secrets(client),
+        "secrets": _secrets(client, output),
         "created_at": client.created_at,
         "updated_at": client.updated_at,
     }
 
 
-def _secrets(client: Client) -> Sequence[str]:
+def _secrets(client: Client, output: str) -> Sequence[Any]:
+    if output == "json":
+        return [{"created_at": each.created_at, "expires_at": each.expires_at} for each in client.secrets]
     return [
         f"made {each.created_at:%Y-%m-%d}" + (f", ends {each.expires_at:%Y-%m-%d %H:%M}" if each.expires_at else "")
         for each in client.secrets

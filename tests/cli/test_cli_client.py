@@ -139,6 +139,9 @@ def test_a_rotated_secret_overlaps_and_the_third_ends_the_first(command_line: Co
     second = command_line("client", "rotate-secret", client_id, "--output", "json").json["client_secret"]
     assert accepts(command_line, client_id, first)
     assert accepts(command_line, client_id, second)
+    shown = command_line("client", "show", "App", "--output", "json").json["secrets"]
+    assert [secret["expires_at"] is not None for secret in shown] == [True, False]
+    assert "ends" in command_line("client", "show", "App").out
     assert not accepts(command_line, client_id, first, timedelta(hours=24, minutes=1))
     assert accepts(command_line, client_id, second, timedelta(days=4000))
     third = command_line("client", "rotate-secret", "App", "--overlap", "0s", "--output", "json").json["client_secret"]
