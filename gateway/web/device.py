@@ -19,7 +19,7 @@ from gateway.oauth.audience import opens_routes
 from gateway.oauth.state.client import Client
 from gateway.oauth.state.clients import Clients
 from gateway.oauth.state.consents import Consents
-from gateway.oauth.state.device_codes import DeviceCodes, WaitingDevice, normal, shown
+from gateway.oauth.state.device_codes import DeviceCodes, WaitingDevice, neat, shown
 from gateway.oauth.state.families import Granted
 from gateway.problem import Problem
 from gateway.web.application import application_of
@@ -172,7 +172,7 @@ class DevicePage:
             status=status,
             action=self.path,
             csrf_token=self._signed_in.token(visitor, FORM),
-            user_code=shown(normal(typed)),
+            user_code=neat(typed),
             owner=visitor.owner,
             errors=errors,
         )

@@ -145,4 +145,10 @@ def normal(unverified_code: str) -> str:
 
 def shown(user_code: str) -> str:
     """Return a code as people read it."""
-    return f"{user_code[:_HALF]}-{user_code[_HALF:]}" if len(user_code) > _HALF else user_code
+    return f"{user_code[:_HALF]}-{user_code[_HALF:]}"
+
+
+def neat(unverified_code: str) -> str:
+    """Return a typed code as people read it when it may be one, else as it was typed."""
+    code = normal(unverified_code)
+    return shown(code) if len(code) == _LENGTH else unverified_code[:_LONGEST_TYPED]
