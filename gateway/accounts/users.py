@@ -182,6 +182,7 @@ class Users:
         async with self._database.transaction() as connection:
             if keep_an_admin:
                 await _keep_an_admin(connection, UUID(user_id))
+            await connection.execute(_SQL["tell_of_clients"], UUID(user_id))
             if not await connection.execute(_SQL["delete"], UUID(user_id)):
                 raise NotFound("no such user")
             await publish(connection, "account", user_id)
@@ -217,6 +218,8 @@ class Users:
             reason = "password changed" if stored is not None else "account disabled"
             await revoke_families(connection, before.id, now, reason)
             await revoke_sessions(connection, before.id)
+        if before.is_active != after.is_active:
+            await connection.execute(_SQL["tell_of_clients"], user_id)
         await publish(connection, "account", before.id)
         return User.of(_present(updated))
 

@@ -66,3 +66,7 @@ select distinct unnest(roles) as role from account order by role;
 
 -- name: any
 select exists (select 1 from account);
+
+-- name: tell_of_clients
+-- A client is good while its owner is: whoever remembers one has to ask anew. The NOTIFY comes with the account's event.
+insert into event (topic, key) select 'client', id from oauth_client where owner_id = $1;

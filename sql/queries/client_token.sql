@@ -10,7 +10,7 @@ cross join lateral (
     join account a on a.id = f.account_id
     join oauth_client c on c.id = f.client_id
     where f.id = asked.family_id and f.client_id = asked.client_id and f.revoked_at is null and a.is_active
-        and c.is_active
+        and c.is_active and not exists (select 1 from account o where o.id = c.owner_id and not o.is_active)
     limit 1
 ) as found;
 
@@ -22,6 +22,7 @@ cross join lateral (
     select c.id, c.name
     from oauth_client c
     where c.id = asked.client_id and c.is_active
+        and not exists (select 1 from account o where o.id = c.owner_id and not o.is_active)
         and not exists (select 1 from revoked_token r where r.jti_hash = asked.jti_hash)
     limit 1
 ) as found;

@@ -63,11 +63,6 @@ class Clients:
         if topic == TOPIC:
             self._changes += 1
             self._known.pop(key, None)
-        elif topic == "account":
-            # Disabled or deleted: what belongs to it is no better.
-            self._changes += 1
-            for client_id in [each.id for _, each in self._known.values() if each.owner_id == key]:
-                del self._known[client_id]
 
     def _forget_all(self) -> None:
         self._changes += 1
