@@ -218,6 +218,7 @@ class Gateway:
             consents=self.consents,
             resources=self.rules.audiences,
             route_scopes=self.rules.scopes,
+            proxies=self.trusted_proxies,
             metrics=self.metrics,
             clock=self.clock,
         )

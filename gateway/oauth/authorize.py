@@ -116,6 +116,9 @@ class Authorization:
     async def keep(self, parameters: Parameters) -> str:
         """Let a request wait that has not been judged yet; its client and address are known. Raises RequestRefused."""
         client, _ = await self.client_and_address(parameters)
+        if client.metadata.get("require_pushed_authorization_requests"):
+            # What waits counts as pushed, or as judged: this is neither.
+            raise RequestRefused("invalid_request", "The application has to push its requests.")
         return await self._requests.keep(client.id, parameters.values_by_name(), pushed=False)
 
     async def check(self, parameters: Parameters) -> AuthorizationRequest:

@@ -86,6 +86,8 @@ def metadata(
         "jwks_uri": f"{portal}/oauth/jwks",
         "revocation_endpoint": f"{portal}/oauth/revoke",
         "introspection_endpoint": f"{portal}/oauth/introspect",
+        "pushed_authorization_request_endpoint": f"{portal}/oauth/par",
+        "device_authorization_endpoint": f"{portal}/oauth/device_authorization",
         "scopes_supported": list(scopes),
         "response_types_supported": ["code"],
         "response_modes_supported": list(RESPONSE_MODES),

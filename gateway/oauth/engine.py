@@ -74,7 +74,7 @@ class EngineClient(ClientMixin):
         return is_redirect_uri(self.client, redirect_uri)
 
     def check_response_type(self, response_type: str) -> bool:
-        return response_type in {" ".join(sorted(each.split())) for each in self.client.response_types}
+        return frozenset(response_type.split()) in {frozenset(each.split()) for each in self.client.response_types}
 
     def check_grant_type(self, grant_type: str) -> bool:
         return grant_type in self.client.grant_types
@@ -94,6 +94,19 @@ class EngineCode:
 
     def get_scope(self) -> str:
         return " ".join(self.code.family.scopes)
+
+
+class EngineDevice:
+    """A device whose code was redeemed just now."""
+
+    def __init__(self, family: Family) -> None:
+        self.family = family
+
+    def get_client_id(self) -> str:
+        return self.family.granted.client_id
+
+    def get_scope(self) -> str:
+        return " ".join(self.family.scopes)
 
 
 class EngineRefreshToken:

@@ -16,34 +16,40 @@ from gateway.oauth.authorize import Agreed, Authorization
 from gateway.oauth.client_assertion import ClientAssertions
 from gateway.oauth.client_authentication import ClientAuthentication
 from gateway.oauth.client_key_sets import ClientKeySets
+from gateway.oauth.device_authorization import PER_ADDRESS, DeviceAuthorization
 from gateway.oauth.discovery import Discovery
 from gateway.oauth.grants.authorization_code import S256, AuthorizationCode
 from gateway.oauth.grants.client_credentials import ClientCredentials
+from gateway.oauth.grants.device_code import DeviceCode
 from gateway.oauth.grants.refresh_token import RefreshToken
 from gateway.oauth.id_token_hint import IdTokenHints
 from gateway.oauth.introspection import IntrospectionEndpoint
 from gateway.oauth.issuing import Issuing
 from gateway.oauth.presented_token import PresentedTokens
+from gateway.oauth.pushed_request import PushedRequests
 from gateway.oauth.revocation import RevocationEndpoint
 from gateway.oauth.scopes import ScopePolicy
 from gateway.oauth.server import EngineParts, Server
+from gateway.oauth.state.client_metadata import DEVICE_CODE
 from gateway.oauth.state.clients import Clients
 from gateway.oauth.state.codes import Codes
 from gateway.oauth.state.device_codes import DeviceCodes
 from gateway.oauth.state.families import Families
 from gateway.oauth.state.requests import AuthorizationRequests
 from gateway.oauth.state.revoked import RevokedTokens
+from gateway.oauth.strangers import Strangers
 from gateway.oauth.subject import Subjects
 from gateway.oauth.token import TokenEndpoint
 from gateway.oauth.userinfo import UserinfoEndpoint
 from gateway.observability.metrics import Metrics
+from gateway.policy.client import TrustedProxies
 from gateway.storage.database import Database
 from gateway.storage.events import EventFeed
 from gateway.tokens.keys import SigningKeys
 from gateway.tokens.master_key import MasterKey
 
 # Named in the metadata; a client has those that it is registered for.
-GRANTS: Final = ("authorization_code", "refresh_token", "client_credentials")
+GRANTS: Final = ("authorization_code", "refresh_token", "client_credentials", DEVICE_CODE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +77,7 @@ def build_provider(
     consents: Agreed,
     resources: Mapping[str, str],
     route_scopes: Collection[str],
+    proxies: TrustedProxies,
     metrics: Metrics,
     clock: Clock,
 ) -> Provider:
@@ -102,6 +109,7 @@ def build_provider(
         authentication=ClientAuthentication(clients, assertions, clock),
         families=families,
         codes=codes,
+        devices=devices,
         issuing=issuing,
         scopes=ScopePolicy({*route_scopes, *settings.oauth.scopes}),
         audiences=audiences,
@@ -112,6 +120,7 @@ def build_provider(
     server.register_grant(AuthorizationCode, [S256()])
     server.register_grant(RefreshToken)
     server.register_grant(ClientCredentials)
+    server.register_grant(DeviceCode)
     authorization = Authorization(
         server, requests, consents, IdTokenHints(keys, subjects, issuer, clock), issuer=issuer, clock=clock
     )
@@ -121,6 +130,8 @@ def build_provider(
         TokenEndpoint(server, metrics),
         RevocationEndpoint(authentication, presented, families, revoked),
         IntrospectionEndpoint(authentication, presented),
+        PushedRequests(authentication, authorization, requests),
+        DeviceAuthorization(server, Strangers(PER_ADDRESS, proxies, clock), verification_uri=f"{portal}/oauth/device"),
         UserinfoEndpoint(keys, clients, families, issuer=issuer, audience=audiences.userinfo, clock=clock),
         Discovery(
             keys,

@@ -17,7 +17,7 @@ from aiohttp import web
 from gateway.accounts.api_tokens import ApiTokenOwner, ApiTokens
 from gateway.clock import Clock
 from gateway.config.oauth import OAuth
-from gateway.errors import InvalidInput, NotFound, TargetRejected
+from gateway.errors import InvalidInput, NotFound
 from gateway.json_body import read_object
 from gateway.oauth.cors import endpoint
 from gateway.oauth.problem import OAuthError, json_answer
@@ -25,8 +25,9 @@ from gateway.oauth.state.client import Client
 from gateway.oauth.state.client_metadata import checked_metadata, metadata_error_code
 from gateway.oauth.state.clients import Clients, secret_hash
 from gateway.oauth.state.registry import Issued, Registry, Rights
+from gateway.oauth.strangers import Strangers
 from gateway.policy.client import TrustedProxies
-from gateway.policy.rate_limit import Buckets, RateLimit, bucket_key
+from gateway.policy.rate_limit import RateLimit
 from gateway.refusal import Refused
 
 SCOPE: Final = "client:register"
@@ -63,9 +64,8 @@ class Registration:
         self._registry = registry
         self._clients = clients
         self._api_tokens = api_tokens
-        self._proxies = proxies
         self._clock = clock
-        self._buckets = Buckets(_PER_ADDRESS)
+        self._strangers = Strangers(_PER_ADDRESS, proxies, clock)
 
     def routes(self, prefix: str) -> list[web.RouteDef]:
         register = f"{prefix}/oauth/register"
@@ -145,15 +145,7 @@ class Registration:
 
     async def _admit(self, request: web.Request) -> None:
         """Bound what strangers can make: by address, and in all."""
-        try:
-            client = self._proxies.client_of(request.remote, request.headers)
-        except TargetRejected as error:
-            raise OAuthError("invalid_request", "The request's address has no single safe reading.") from error
-        key, now = bucket_key(_PER_ADDRESS, None, client.ip), self._clock.monotonic()
-        if wait := self._buckets.wait(key, now):
-            retry = {"Retry-After": str(int(wait) + 1)}
-            raise OAuthError("temporarily_unavailable", "Too many registrations. Wait.", status=429, headers=retry)
-        self._buckets.spend(key, now)
+        self._strangers.admit(request)
         if await self._registry.count_registered() >= MOST_OPEN:
             raise OAuthError("temporarily_unavailable", "There are too many registered clients.", status=503)
 

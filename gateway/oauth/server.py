@@ -16,6 +16,7 @@ from gateway.oauth.issuing import Issuing
 from gateway.oauth.scopes import ScopePolicy
 from gateway.oauth.state.clients import Clients
 from gateway.oauth.state.codes import Codes
+from gateway.oauth.state.device_codes import DeviceCodes
 from gateway.oauth.state.families import Families
 
 
@@ -27,6 +28,7 @@ class EngineParts:
     authentication: ClientAuthentication
     families: Families
     codes: Codes
+    devices: DeviceCodes
     issuing: Issuing
     scopes: ScopePolicy
     audiences: Audiences

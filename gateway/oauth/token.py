@@ -6,6 +6,7 @@ import logging
 from typing import Final
 
 from aiohttp import web
+from authlib.oauth2.rfc8628 import DEVICE_CODE_GRANT_TYPE
 
 from gateway.oauth.bridge import run_sync
 from gateway.oauth.cors import endpoint
@@ -17,9 +18,7 @@ from gateway.observability.metrics import Metrics
 
 # Authlib writes tokens into its log at the level DEBUG.
 logging.getLogger("authlib").setLevel(logging.INFO)
-_GRANT_NAMES: Final = {
-    "urn:ietf:params:oauth:grant-type:device_code": "device_code",
-}
+_GRANT_NAMES: Final = {DEVICE_CODE_GRANT_TYPE: "device_code"}
 
 
 class TokenEndpoint:

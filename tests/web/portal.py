@@ -228,6 +228,7 @@ class Portals:
             consents=consents,
             resources={},
             route_scopes=(),
+            proxies=TrustedProxies(settings.server.trusted_proxies),
             metrics=Metrics(),
             clock=clock,
         )

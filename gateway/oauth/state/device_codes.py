@@ -65,14 +65,14 @@ class DeviceCodes:
     def __init__(self, database: Database, families: Families, lifetime: timedelta, clock: Clock) -> None:
         self._database = database
         self._families = families
-        self._lifetime = lifetime
+        self.lifetime = lifetime
         self._clock = clock
 
     async def issue(self, client_id: str, scopes: Sequence[str], resources: Sequence[str]) -> IssuedDeviceCode:
         """Begin to wait for a person."""
         device_code = secrets.token_urlsafe(32)
         now = self._clock.now()
-        expires_at, interval = now + self._lifetime, int(INTERVAL.total_seconds())
+        expires_at, interval = now + self.lifetime, int(INTERVAL.total_seconds())
         for _ in range(_MOST_TRIES):
             user_code = "".join(secrets.choice(_ALPHABET) for _ in range(_LENGTH))
             kept = await self._database.fetchval(
