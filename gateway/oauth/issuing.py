@@ -11,7 +11,6 @@ from datetime import timedelta
 from typing import Any, Final
 
 from gateway.clock import Clock
-from gateway.errors import TokenRejected
 from gateway.oauth.audience import Audiences
 from gateway.oauth.claims import claims_of
 from gateway.oauth.scopes import OPENID
@@ -19,9 +18,8 @@ from gateway.oauth.state.client import Client
 from gateway.oauth.state.families import Family
 from gateway.oauth.subject import Subjects, sid
 from gateway.tokens.access import ACCESS_TYPE
-from gateway.tokens.jwt import Expected, VerifiedClaims, verify
 from gateway.tokens.keys import SigningKeys
-from gateway.tokens.refresh import REFRESH_TYPE
+from gateway.tokens.sealed import SealedTokens
 
 ID_TOKEN_TYPE: Final = "JWT"  # noqa: S105 - the name of a type, not a secret
 ID_TOKEN_LIFETIME: Final = timedelta(minutes=15)
@@ -48,6 +46,7 @@ class Issuing:
     def __init__(
         self,
         keys: SigningKeys,
+        refresh_tokens: SealedTokens,
         audiences: Audiences,
         subjects: Subjects,
         *,
@@ -56,6 +55,7 @@ class Issuing:
         clock: Clock,
     ) -> None:
         self._keys = keys
+        self._refresh_tokens = refresh_tokens
         self._audiences = audiences
         self._subjects = subjects
         self._issuer = issuer
@@ -125,25 +125,15 @@ class Issuing:
         await self._keys.prepare(algorithm)
         return self._keys.sign(claims, ID_TOKEN_TYPE, algorithm)
 
-    def refresh_token_claims(self, unverified_token: str) -> VerifiedClaims:
-        """Return the claims of a refresh token of ours. Raises TokenRejected."""
-        expected = Expected(REFRESH_TYPE, self._issuer, self._issuer)
-        claims = verify(unverified_token, self._keys.find, expected, self._clock.now().timestamp())
-        if not isinstance(claims.get("client_id"), str) or not isinstance(claims.get("jti"), str):
-            raise TokenRejected("wrong_kind")  # an own login's
-        return claims
-
     def _refresh_token(self, family: Family, jti: str) -> str:
         claims = {
-            "iss": self._issuer,
-            "aud": self._issuer,
             "sub": family.id,  # the family: the client may not know the account by more than one name
             "client_id": family.granted.client_id,
             "iat": int(self._clock.now().timestamp()),
             "exp": int(family.granted.expires_at.timestamp()),
             "jti": jti,
         }
-        return self._keys.sign(claims, REFRESH_TYPE)
+        return self._refresh_tokens.seal(claims)
 
 
 def half_hash(value: str, algorithm: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from gateway.clock import Clock
 from gateway.errors import TokenRejected
@@ -16,8 +16,7 @@ from gateway.tokens.compact import decoded, json_object, parted
 from gateway.tokens.jwt import Expected, verify
 from gateway.tokens.keys import SigningKeys
 from gateway.tokens.refresh import REFRESH_TYPE
-
-_TYPES: Final = (ACCESS_TYPE, REFRESH_TYPE)
+from gateway.tokens.sealed import SealedTokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +41,7 @@ class PresentedTokens:
     def __init__(
         self,
         keys: SigningKeys,
+        refresh_tokens: SealedTokens,
         clients: Clients,
         families: Families,
         revoked: RevokedTokens,
@@ -50,6 +50,7 @@ class PresentedTokens:
         clock: Clock,
     ) -> None:
         self._keys = keys
+        self._refresh_tokens = refresh_tokens
         self._clients = clients
         self._families = families
         self._revoked = revoked
@@ -80,18 +81,17 @@ class PresentedTokens:
 
     def _verified(self, unverified: str) -> tuple[str, Mapping[str, Any]] | None:
         try:
+            return REFRESH_TYPE, self._refresh_tokens.open(unverified)
+        except TokenRejected as error:
+            if error.reason != "wrong_type":
+                return None
+        now = self._clock.now().timestamp()
+        try:
             audience = json_object(decoded(parted(unverified).payload)).get("aud")
+            # Its own word: whom it is for is the business of those who take it.
+            first = audience[0] if isinstance(audience, list) and audience else audience
+            if not isinstance(first, str):
+                return None
+            return ACCESS_TYPE, verify(unverified, self._keys.find, Expected(ACCESS_TYPE, self._issuer, first), now)
         except TokenRejected:
             return None
-        # Its own word: whom it is for is the business of those who take it.
-        first = audience[0] if isinstance(audience, list) and audience else audience
-        if not isinstance(first, str):
-            return None
-        now = self._clock.now().timestamp()
-        for typ in _TYPES:
-            try:
-                return typ, verify(unverified, self._keys.find, Expected(typ, self._issuer, first), now)
-            except TokenRejected as error:
-                if error.reason != "wrong_type":
-                    return None
-        return None

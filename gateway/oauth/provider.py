@@ -47,6 +47,8 @@ from gateway.storage.database import Database
 from gateway.storage.events import EventFeed
 from gateway.tokens.keys import SigningKeys
 from gateway.tokens.master_key import MasterKey
+from gateway.tokens.refresh import REFRESH_TYPE
+from gateway.tokens.sealed import SealedTokens
 
 # Named in the metadata; a client has those that it is registered for.
 GRANTS: Final = ("authorization_code", "refresh_token", "client_credentials", DEVICE_CODE)
@@ -96,8 +98,10 @@ def build_provider(
     audiences = Audiences(issuer, f"{portal}/oauth/userinfo", {issuer: settings.branding.name, **resources})
     addressed = (issuer, f"{portal}/oauth/token", f"{portal}/oauth/par")
     assertions = ClientAssertions(database, ClientKeySets(clock), addressed, clock)
+    refresh_tokens = SealedTokens(master_key, "refresh tokens of clients", REFRESH_TYPE, issuer, clock)
     issuing = Issuing(
         keys,
+        refresh_tokens,
         audiences,
         subjects,
         issuer=issuer,
@@ -111,6 +115,7 @@ def build_provider(
         codes=codes,
         devices=devices,
         issuing=issuing,
+        refresh_tokens=refresh_tokens,
         scopes=ScopePolicy({*route_scopes, *settings.oauth.scopes}),
         audiences=audiences,
         refresh_grace=settings.oauth.refresh_grace,
@@ -124,7 +129,7 @@ def build_provider(
     authorization = Authorization(
         server, requests, consents, IdTokenHints(keys, subjects, issuer, clock), issuer=issuer, clock=clock
     )
-    presented = PresentedTokens(keys, clients, families, revoked, issuer=issuer, clock=clock)
+    presented = PresentedTokens(keys, refresh_tokens, clients, families, revoked, issuer=issuer, clock=clock)
     authentication = parts.authentication
     endpoints = (
         TokenEndpoint(server, metrics),

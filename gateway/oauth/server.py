@@ -18,6 +18,7 @@ from gateway.oauth.state.clients import Clients
 from gateway.oauth.state.codes import Codes
 from gateway.oauth.state.device_codes import DeviceCodes
 from gateway.oauth.state.families import Families
+from gateway.tokens.sealed import SealedTokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class EngineParts:
     codes: Codes
     devices: DeviceCodes
     issuing: Issuing
+    refresh_tokens: SealedTokens
     scopes: ScopePolicy
     audiences: Audiences
     refresh_grace: timedelta

@@ -93,7 +93,7 @@ def verify(
         raise TokenRejected("wrong_type")
     claims = json_object(_verified_payload(token, key))
     _keep_header(token.header, header)
-    _check_claims(claims, expected, now_seconds)
+    check_claims(claims, expected, now_seconds)
     return VerifiedClaims(claims)
 
 
@@ -138,7 +138,8 @@ def _verified_payload(token: Compact, key: VerificationKey) -> bytes:
     return decoded(token.payload)
 
 
-def _check_claims(claims: Mapping[str, Any], expected: Expected, now_seconds: float) -> None:
+def check_claims(claims: Mapping[str, Any], expected: Expected, now_seconds: float) -> None:
+    """Hold claims to what is expected. Raises TokenRejected."""
     leeway = expected.leeway_seconds
     expires = _time(claims, "exp")
     if expires + leeway <= now_seconds:

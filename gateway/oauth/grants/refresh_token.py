@@ -28,7 +28,7 @@ class RefreshToken(Grant, grants.RefreshTokenGrant):
     def authenticate_refresh_token(self, refresh_token: str) -> EngineRefreshToken | None:
         """Look at a token without consuming it: a scope that is too wide is the client's mistake, not a theft."""
         try:
-            claims = self.parts.issuing.refresh_token_claims(refresh_token)
+            claims = self.parts.refresh_tokens.open(refresh_token)
         except TokenRejected:
             return None
         jti = str(claims["jti"])
