@@ -148,6 +148,7 @@ class Gateway:
         self.housekeeping = Housekeeping(
             (
                 *self.provider.cleaning,
+                self.registry.forget_unused,
                 self.accounts.sessions.forget_expired,
                 self.accounts.refresh_tokens.forget_expired,
                 self.accounts.login.forget_old,

@@ -31,7 +31,7 @@ from gateway.policy.rate_limit import RateLimit
 from gateway.refusal import Refused
 
 SCOPE: Final = "client:register"
-# Whoever may register without asking anybody gets so many for the whole gateway; an administrator deletes what is old.
+# Whoever may register without asking anybody gets so many for the whole gateway; what is not used is deleted.
 MOST_OPEN: Final = 10_000
 _PER_ADDRESS: Final = RateLimit(requests=20, seconds=3600, by_user=False)
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})

@@ -45,6 +45,21 @@ where ($1 = '' or position(lower($1) in lower(name)) > 0 or position(lower($1) i
 -- Those that registered themselves, for nobody.
 select count(*) from oauth_client where owner_id is null and registration_hash is not null;
 
+-- name: forget_unused
+-- At most 100 that registered themselves for nobody, that nobody has used since $1, and no administrator has touched.
+with gone as (
+    delete from oauth_client where id in (
+        select id from oauth_client c
+        where c.owner_id is null and c.registration_hash is not null and c.updated_at < $1
+            and not (c.first_party or c.opens_routes or c.may_introspect)
+            and not exists (select 1 from oauth_consent o where o.client_id = c.id)
+            and not exists (select 1 from refresh_family f where f.client_id = c.id)
+        limit 100
+    )
+    returning id
+)
+insert into event (topic, key) select 'client', id from gone;
+
 -- name: owner_names
 select id, username from account where id = any($1::uuid[]);
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from gateway.errors import InvalidInput, NotFound
 from gateway.oauth.state import registry as registry_module
 from gateway.oauth.state.client_metadata import checked_metadata
 from gateway.oauth.state.clients import Clients
-from gateway.oauth.state.registry import OVERLAP, Issued, Registry, Rights, rights_of
+from gateway.oauth.state.registry import OVERLAP, UNUSED_FOR, Issued, Registry, Rights, rights_of
 from gateway.storage.database import Database
 from gateway.storage.events import EventFeed
 from tests.fake_clock import FakeClock
@@ -267,6 +268,38 @@ async def test_an_id_that_nobody_has_is_not_found(desk: Desk, client_id: str) ->
     for work in (desk.registry.get, desk.registry.delete, desk.registry.rotate_secret, desk.registry.change):
         with pytest.raises(NotFound):
             await work(client_id)
+
+
+async def test_what_strangers_registered_and_nobody_used_is_forgotten(desk: Desk) -> None:
+    ann = await desk.account()
+    unused = (await desk.registry.create(METADATA, manages_itself=True)).client
+    used, remembered, trusted = [(await desk.registry.create(METADATA, manages_itself=True)).client for _ in range(3)]
+    await desk.family(ann, used.id)
+    consent = "insert into oauth_consent (account_id, client_id, scopes, created_at, updated_at)"
+    await desk.database.execute(f"{consent} values ($1::text::uuid, $2, '{{}}', now(), now())", ann, remembered.id)
+    await desk.registry.change(trusted.id, rights=Rights(opens_routes=True))
+    await desk.registry.create(METADATA)
+    await desk.registry.create(METADATA, owner_id=ann, manages_itself=True)
+    assert await desk.clients.find(unused.id) is not None
+    desk.clock.advance(UNUSED_FOR)
+    assert await desk.registry.forget_unused() == 0
+    desk.clock.advance(1)
+    young = (await desk.registry.create(METADATA, manages_itself=True)).client
+    assert await desk.registry.forget_unused() == 1
+    await desk.feed.caught_up()
+    assert await desk.clients.find(unused.id) is None
+    left = {client.id for client in (await desk.registry.page()).items}
+    assert len(left) == 6
+    assert {used.id, remembered.id, trusted.id, young.id} <= left
+
+
+async def test_rotations_at_once_leave_two_secrets(desk: Desk) -> None:
+    client_id = (await desk.registry.create(METADATA)).client.id
+    issued = await asyncio.gather(*(desk.registry.rotate_secret(client_id) for _ in range(10)))
+    client = await desk.registry.get(client_id)
+    assert [secret.expires_at is None for secret in client.secrets].count(True) == 1
+    works = [each.secret is not None and client.has_secret(each.secret, desk.clock.now()) for each in issued]
+    assert works.count(True) == 2
 
 
 async def test_a_client_is_as_good_as_its_owner(gateway_factory: GatewayFactory) -> None:

@@ -16,13 +16,14 @@ from gateway.oauth.state.client import Client
 from gateway.oauth.state.client_metadata import SECRET_METHODS
 from gateway.oauth.state.client_secrets import REGISTRATION_PREFIX, new_client_id, new_secret
 from gateway.oauth.state.clients import TOPIC, client_of, secret_hash
-from gateway.storage.database import Connection, Database
+from gateway.storage.database import Connection, Database, Executor
 from gateway.storage.events import EventFeed, publish
 from gateway.storage.statements import statements
 
 OVERLAP: Final = timedelta(hours=24)
 LONGEST_OVERLAP: Final = timedelta(days=90)
 MOST_PER_OWNER: Final = 100
+UNUSED_FOR: Final = timedelta(days=7)
 _LONGEST_ID: Final = 255
 _VOUCHED_FOR: Final = FieldError(
     "redirect_uris", "may get no new address but from an administrator: people are not asked for their consent here"
@@ -104,12 +105,7 @@ class Registry:
 
     async def get(self, client_id: str) -> Client:
         """Return a client, disabled or not. Raises NotFound."""
-        client = None
-        if 0 < len(client_id) <= _LONGEST_ID and client_id.isascii() and client_id.isprintable():
-            client = client_of(await self._database.fetch(_SQL["get"], client_id))
-        if client is None:
-            raise NotFound("no such client")
-        return client
+        return await _found(self._database, client_id)
 
     async def page(self, *, search: str = "", limit: int = 50, offset: int = 0, owner_id: str | None = None) -> Page:
         """Return clients in the order of their names; ``search`` is a part of a name or client_id."""
@@ -126,6 +122,10 @@ class Registry:
     async def count_registered(self) -> int:
         """Return how many clients registered themselves without anybody's token."""
         return int(await self._database.fetchval(_SQL["count_registered"]))
+
+    async def forget_unused(self) -> int:
+        """Delete a batch of clients that strangers registered and nobody signed in to. Returns how many."""
+        return await self._database.execute(_SQL["forget_unused"], self._clock.now() - UNUSED_FOR)
 
     async def change(
         self,
@@ -199,12 +199,10 @@ class Registry:
         await self._caught_up()
 
     async def _locked(self, connection: Connection, client_id: str) -> Client:
-        await self.get(client_id)  # refuses what PostgreSQL could not hold
+        # On this one connection: whoever waited for a second one while holding the first would wait for each other.
+        await _found(connection, client_id)
         await connection.fetchval(_SQL["lock"], client_id)
-        client = client_of(await connection.fetch(_SQL["get"], client_id))
-        if client is None:
-            raise NotFound("no such client")
-        return client
+        return await _found(connection, client_id)
 
     async def _add_secret(self, connection: Connection, client_id: str) -> str:
         secret = new_secret()
@@ -229,6 +227,15 @@ class Registry:
 def rights_of(client: Client) -> Rights:
     """Return what is decided about a client."""
     return Rights(**{each.name: getattr(client, each.name) for each in fields(Rights)})
+
+
+async def _found(executor: Executor, client_id: str) -> Client:
+    client = None
+    if 0 < len(client_id) <= _LONGEST_ID and client_id.isascii() and client_id.isprintable():
+        client = client_of(await executor.fetch(_SQL["get"], client_id))
+    if client is None:
+        raise NotFound("no such client")
+    return client
 
 
 def _has_secret(metadata: Mapping[str, Any]) -> bool:
