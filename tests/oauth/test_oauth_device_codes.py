@@ -77,7 +77,7 @@ async def test_device_gets_its_family_once(desk: Desk) -> None:
 async def test_of_many_polls_at_once_one_gets_the_family(desk: Desk) -> None:
     issued = await desk.issue()
     await desk.codes.approve(await desk.waiting(issued), desk.granted())
-    desk.clock.advance(6)
+    await desk.database.execute("update device_code set interval_seconds = 0")  # so that none has to slow down
     got = await asyncio.gather(*(desk.codes.poll(issued.device_code, "tv") for _ in range(20)))
     assert sum(isinstance(each, Family) for each in got) == 1
 
