@@ -167,9 +167,11 @@ class Gateway:
         self.activity.start()
         self.upstreams.start()
         self.housekeeping.start()
+        self.provider.back_channel.start()
 
     async def stop(self) -> None:
         """End everything that ``start`` began; what was noted and logged is written first."""
+        await self.provider.back_channel.stop()
         await self.housekeeping.stop()
         self.live.close_all()
         await self.upstreams.stop()

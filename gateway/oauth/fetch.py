@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any, Final
 
-from aiohttp import ClientError, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
+from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 from yarl import URL
@@ -36,36 +38,47 @@ async def fetch_json(url: str, *, internal: bool) -> Any:
 
     Raises FetchFailed.
     """
+    async with _asked("GET", url, internal=internal) as answer:
+        if answer.status != _OK:
+            raise FetchFailed(f"{answer.url.host} answered {answer.status}")
+        body = b""
+        async for chunk in answer.content.iter_any():
+            body += chunk
+            if len(body) > _LARGEST_BYTES:
+                raise FetchFailed(f"{answer.url.host} sent more than {_LARGEST_BYTES} bytes")
+        return json.loads(body)
+
+
+async def post_form(url: str, fields: Mapping[str, str], *, internal: bool) -> int:
+    """Send a form to ``url`` and return the answer's status; its body is not read. Raises FetchFailed."""
+    async with _asked("POST", url, internal=internal, data=dict(fields)) as answer:
+        return answer.status
+
+
+@asynccontextmanager
+async def _asked(
+    method: str, url: str, *, internal: bool, data: dict[str, str] | None = None
+) -> AsyncIterator[ClientResponse]:
+    """Send one request, and tell whatever goes wrong as FetchFailed."""
     try:
         target = URL(url)
         host = target.host or ""
         if not internal and _is_literal(host) and not is_public(host):  # a literal never meets the resolver
             raise FetchFailed(f"{host} is not a public address")
-        return json.loads(await _fetched(target, ThreadedResolver() if internal else PublicResolver()))
+        resolver: AbstractResolver = ThreadedResolver() if internal else PublicResolver()
+        async with (
+            ClientSession(
+                connector=TCPConnector(resolver=resolver, use_dns_cache=False, force_close=True),
+                timeout=_TIMEOUT,
+                cookie_jar=DummyCookieJar(),
+                trust_env=False,  # a proxy would look names up by itself
+                auto_decompress=False,  # what is small may not be so any more
+            ) as session,
+            session.request(method, target, allow_redirects=False, headers=_HEADERS, data=data) as answer,
+        ):
+            yield answer
     except (ClientError, OSError, TimeoutError, ValueError, RecursionError) as error:
         raise FetchFailed(f"it could not be fetched: {type(error).__name__}") from error
-
-
-async def _fetched(target: URL, resolver: AbstractResolver) -> bytes:
-    connector = TCPConnector(resolver=resolver, use_dns_cache=False, force_close=True)
-    async with (
-        ClientSession(
-            connector=connector,
-            timeout=_TIMEOUT,
-            cookie_jar=DummyCookieJar(),
-            trust_env=False,  # a proxy would look names up by itself
-            auto_decompress=False,  # what is small may not be so any more
-        ) as session,
-        session.get(target, allow_redirects=False, headers=_HEADERS) as answer,
-    ):
-        if answer.status != _OK:
-            raise FetchFailed(f"{target.host} answered {answer.status}")
-        body = b""
-        async for chunk in answer.content.iter_any():
-            body += chunk
-            if len(body) > _LARGEST_BYTES:
-                raise FetchFailed(f"{target.host} sent more than {_LARGEST_BYTES} bytes")
-        return body
 
 
 class PublicResolver(AbstractResolver):

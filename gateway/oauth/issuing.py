@@ -101,7 +101,7 @@ class Issuing:
         client, family = issue.client, issue.family
         if family is None:
             raise ValueError("an ID token speaks of a person")
-        algorithm = str(client.metadata.get("id_token_signed_response_alg", DEFAULT_ID_TOKEN_ALGORITHM))
+        algorithm = id_token_algorithm(client)
         now = int(self._clock.now().timestamp())
         requested = (family.granted.claims or {}).get("id_token")
         claims: dict[str, Any] = {
@@ -134,6 +134,11 @@ class Issuing:
             "jti": jti,
         }
         return self._refresh_tokens.seal(claims)
+
+
+def id_token_algorithm(client: Client) -> str:
+    """Return how tokens that only the client reads are signed."""
+    return str(client.metadata.get("id_token_signed_response_alg", DEFAULT_ID_TOKEN_ALGORITHM))
 
 
 def half_hash(value: str, algorithm: str) -> str:

@@ -13,11 +13,13 @@ from gateway.clock import Clock
 from gateway.config.settings import Settings
 from gateway.oauth.audience import Audiences
 from gateway.oauth.authorize import Agreed, Authorization
+from gateway.oauth.backchannel import BackChannel
 from gateway.oauth.client_assertion import ClientAssertions
 from gateway.oauth.client_authentication import ClientAuthentication
 from gateway.oauth.client_key_sets import ClientKeySets
 from gateway.oauth.device_authorization import PER_ADDRESS, DeviceAuthorization
 from gateway.oauth.discovery import Discovery
+from gateway.oauth.end_session import EndSessions
 from gateway.oauth.grants.authorization_code import S256, AuthorizationCode
 from gateway.oauth.grants.client_credentials import ClientCredentials
 from gateway.oauth.grants.device_code import DeviceCode
@@ -35,6 +37,7 @@ from gateway.oauth.state.clients import Clients
 from gateway.oauth.state.codes import Codes
 from gateway.oauth.state.device_codes import DeviceCodes
 from gateway.oauth.state.families import Families
+from gateway.oauth.state.logout_notices import LogoutNotices
 from gateway.oauth.state.requests import AuthorizationRequests
 from gateway.oauth.state.revoked import RevokedTokens
 from gateway.oauth.strangers import Strangers
@@ -64,6 +67,8 @@ class Provider:
     clients: Clients
     devices: DeviceCodes
     device_attempts: Attempts
+    end_sessions: EndSessions
+    back_channel: BackChannel
     routes: list[web.RouteDef]
     cleaning: tuple[Callable[[], Awaitable[int]], ...]
 
@@ -130,6 +135,10 @@ def build_provider(
         server, requests, consents, IdTokenHints(keys, subjects, issuer, clock), issuer=issuer, clock=clock
     )
     presented = PresentedTokens(keys, refresh_tokens, clients, families, revoked, issuer=issuer, clock=clock)
+    hints = IdTokenHints(keys, subjects, issuer, clock)
+    authorization = Authorization(server, requests, consents, hints, issuer=issuer, clock=clock)
+    notices = LogoutNotices(database)
+    presented = PresentedTokens(keys, clients, families, revoked, issuer=issuer, clock=clock)
     authentication = parts.authentication
     endpoints = (
         TokenEndpoint(server, metrics),
@@ -154,6 +163,8 @@ def build_provider(
         clients=clients,
         devices=devices,
         device_attempts=Attempts("device", database, settings.login, clock),
+        end_sessions=EndSessions(clients, hints, subjects),
+        back_channel=BackChannel(notices, clients, keys, subjects, issuer=issuer, feed=feed, clock=clock),
         routes=[route for endpoint in endpoints for route in endpoint.routes(settings.server.prefix)],
         cleaning=(
             codes.forget_unused,

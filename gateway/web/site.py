@@ -30,6 +30,7 @@ from gateway.web.continuing import Continuations
 from gateway.web.cookies import Cookies
 from gateway.web.csrf import Csrf
 from gateway.web.device import DevicePage
+from gateway.web.end_session import EndSessionPage
 from gateway.web.frame import Frame
 from gateway.web.grant_words import GrantWords
 from gateway.web.handover import HandOver, Onward
@@ -166,7 +167,11 @@ def build_site(
         )
         for by_admin in (False, True)
     )
-    parts = (login, register, logout, hand_over, account, authorize, consent, device, applications, own, everybodys)
+    end_session = EndSessionPage(frame=frame, pages=pages, csrf=csrf, visits=visits, end_sessions=provider.end_sessions)
+    parts = (
+        *(login, register, logout, hand_over, account, authorize, end_session, consent, device),
+        *(applications, own, everybodys),
+    )
     return Site([route for part in parts for route in part.routes()], pages)
 
 

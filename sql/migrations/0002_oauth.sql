@@ -121,3 +121,34 @@ create index on logout_notice (due_at);
 -- One next and one active key for each algorithm: ID tokens are signed as each client expects.
 drop index signing_key_state_idx;
 create unique index on signing_key (state, algorithm) where state in ('next', 'active');
+
+-- A login is over when no session of it is left, by whichever way they went: signed out, revoked, expired, crowded out,
+-- the account gone. What was granted for its time only ends with it, and clients that want to hear of it are told.
+create function end_granted_with_login() returns trigger language plpgsql as $$
+begin
+    with ended as (
+        select distinct gone.login_id from gone
+        where not exists (select 1 from session s where s.login_id = gone.login_id)
+    ), revoked as (
+        update refresh_family f set revoked_at = now(), revoked_reason = 'login ended'
+        from ended
+        where f.login_id = ended.login_id and not f.offline and f.client_id is not null and f.revoked_at is null
+        returning f.id
+    ), noted as (
+        insert into logout_notice (client_id, account_id, login_id, created_at, due_at)
+        select distinct f.client_id, f.account_id, f.login_id, now(), now()
+        from refresh_family f join ended on ended.login_id = f.login_id join oauth_client c on c.id = f.client_id
+        where c.metadata ? 'backchannel_logout_uri' and c.is_active
+        returning id
+    )
+    insert into event (topic, key)
+    select 'family', id::text from revoked union all select 'logout', min(id)::text from noted having count(*) > 0;
+    if found then
+        perform pg_notify('gateway', '');
+    end if;
+    return null;
+end
+$$;
+
+create trigger end_granted_with_login after delete on session
+    referencing old table as gone for each statement execute function end_granted_with_login();

@@ -232,12 +232,12 @@ async def _ends_everything(office: Office, changes: Changes) -> None:
 
 async def test_deleting_a_user_deletes_what_they_held_and_says_so(office: Office) -> None:
     ann = await office.add("ann")
-    secret, _ = await office.sessions.create(Login(ann.id, "h", office.clock.now()))
+    secret, session = await office.sessions.create(Login(ann.id, "h", office.clock.now()))
     _, token = await office.api_tokens.create(ann.id, "ci")
     await office.users.delete(ann.id)
     assert await office.sessions.find(secret, "h") is None
     assert await office.api_tokens.find(token) is None
-    assert await office.events() == [("account", ann.id)]
+    assert await office.events() == [("session", session.id), ("account", ann.id)]
     with pytest.raises(NotFound):
         await office.users.delete(ann.id)
     with pytest.raises(NotFound):

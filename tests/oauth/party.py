@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import pytest
 
 from gateway.oauth.state.client_metadata import checked_metadata
-from gateway.oauth.state.registry import Issued, Registry, Rights
+from gateway.oauth.state.registry import Issued, Rights
 from tests.fake_clock import FakeClock
 from tests.gateways import Answer, GatewayFactory, Running
 
@@ -82,10 +82,22 @@ METADATA: Mapping[str, Any] = {
 }
 
 
-@pytest.fixture
-async def party(gateway_factory: GatewayFactory, clock: FakeClock) -> Party:
+async def open_party(
+    gateway_factory: GatewayFactory,
+    clock: FakeClock,
+    metadata: Mapping[str, Any] = METADATA,
+    *,
+    first_party: bool = True,
+    opens_routes: bool = True,
+) -> Party:
+    """Serve a gateway with ann signed in, and an application of these metadata."""
     running = await gateway_factory(clock=clock)
     gateway = running.gateway
-    registry = Registry(gateway.accounts.users._database, clock, gateway.feed)
-    issued = await registry.create(checked_metadata(METADATA), Rights(first_party=True, opens_routes=True))
+    rights = Rights(first_party=first_party, opens_routes=opens_routes)
+    issued = await gateway.registry.create(checked_metadata(metadata), rights)
     return Party(running, issued, await running.session(await running.user()))
+
+
+@pytest.fixture
+async def party(gateway_factory: GatewayFactory, clock: FakeClock) -> Party:
+    return await open_party(gateway_factory, clock)
