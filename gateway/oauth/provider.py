@@ -131,14 +131,10 @@ def build_provider(
     server.register_grant(RefreshToken)
     server.register_grant(ClientCredentials)
     server.register_grant(DeviceCode)
-    authorization = Authorization(
-        server, requests, consents, IdTokenHints(keys, subjects, issuer, clock), issuer=issuer, clock=clock
-    )
-    presented = PresentedTokens(keys, refresh_tokens, clients, families, revoked, issuer=issuer, clock=clock)
     hints = IdTokenHints(keys, subjects, issuer, clock)
     authorization = Authorization(server, requests, consents, hints, issuer=issuer, clock=clock)
     notices = LogoutNotices(database)
-    presented = PresentedTokens(keys, clients, families, revoked, issuer=issuer, clock=clock)
+    presented = PresentedTokens(keys, refresh_tokens, clients, families, revoked, issuer=issuer, clock=clock)
     authentication = parts.authentication
     endpoints = (
         TokenEndpoint(server, metrics),
