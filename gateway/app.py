@@ -222,6 +222,7 @@ class Gateway:
             resources=self.rules.audiences,
             route_scopes=self.rules.scopes,
             proxies=self.trusted_proxies,
+            password_login=self.accounts.login,
             metrics=self.metrics,
             clock=self.clock,
         )

@@ -58,6 +58,9 @@ def read_authorization_request(
         raise OAuthError("request_not_supported", "Request objects are not supported.")
     response_types = _response_types(client, parameters)
     granted = scopes.allowed(client, parameters.get("scope"))
+    if "code" not in response_types:
+        # Nothing that lasts comes without a code (OpenID Connect Core 1.0 section 11).
+        granted = tuple(scope for scope in granted if scope != OFFLINE)
     if "id_token" in response_types and (OPENID not in granted or "nonce" not in parameters):
         raise OAuthError("invalid_request", "An ID token from here needs the scope openid and a nonce.")
     return AuthorizationRequest(

@@ -33,15 +33,18 @@ class EnginePayload(OAuth2Payload):
 
 
 class EngineRequest(OAuth2Request):
-    """One request to the engine; ``headers`` is read for the client's authentication.
+    """One request to the engine; ``headers`` is read for the client's authentication, ``address`` counts its attempts.
 
     ``granted`` is what a person has agreed to, once they have; ``answered_at`` where the answer goes.
     """
 
-    def __init__(self, method: str, parameters: Parameters, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, method: str, parameters: Parameters, headers: Mapping[str, str] | None = None, address: str = ""
+    ) -> None:
         super().__init__(method, _SECURE, headers=headers or {})
         self.payload = EnginePayload(parameters)
         self.parameters = parameters
+        self.address = address
         self.granted: Granted | None = None
         self.answered_at = ""
 

@@ -64,18 +64,22 @@ class Issuing:
 
     async def tokens(self, issue: Issue) -> dict[str, Any]:
         """Return the members of a successful answer (RFC 6749 section 5.1)."""
+        answer = self.access_answer(issue)
+        if issue.refresh_jti is not None and issue.family is not None:
+            answer["refresh_token"] = self._refresh_token(issue.family, issue.refresh_jti)
+        if OPENID in issue.scopes and issue.family is not None:
+            answer["id_token"] = await self.id_token(issue, answer["access_token"])
+        return answer
+
+    def access_answer(self, issue: Issue) -> dict[str, Any]:
+        """Return the members that tell about an access token."""
         access_token, expires_in = self.access_token(issue)
-        answer: dict[str, Any] = {
+        return {
             "access_token": access_token,
             "token_type": "Bearer",
             "expires_in": expires_in,
             "scope": " ".join(issue.scopes),
         }
-        if issue.refresh_jti is not None and issue.family is not None:
-            answer["refresh_token"] = self._refresh_token(issue.family, issue.refresh_jti)
-        if OPENID in issue.scopes and issue.family is not None:
-            answer["id_token"] = await self.id_token(issue, access_token)
-        return answer
 
     def access_token(self, issue: Issue) -> tuple[str, int]:
         """Return an access token and for how many seconds it is good (RFC 9068 section 2.2)."""

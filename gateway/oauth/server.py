@@ -8,10 +8,13 @@ from typing import Any
 
 from authlib.oauth2.rfc6749 import AuthorizationServer
 
+from gateway.accounts.login import PasswordLogin
+from gateway.clock import Clock
 from gateway.oauth.audience import Audiences
 from gateway.oauth.bridge import await_
 from gateway.oauth.client_authentication import ClientAuthentication
 from gateway.oauth.engine import EngineClient, EngineRequest
+from gateway.oauth.grants.old import OldGrants
 from gateway.oauth.issuing import Issuing
 from gateway.oauth.scopes import ScopePolicy
 from gateway.oauth.state.clients import Clients
@@ -34,8 +37,11 @@ class EngineParts:
     refresh_tokens: SealedTokens
     scopes: ScopePolicy
     audiences: Audiences
+    password_login: PasswordLogin
+    old_grants: OldGrants
     refresh_grace: timedelta
     refresh_lifetime: timedelta
+    clock: Clock
 
 
 @dataclass(frozen=True, slots=True)

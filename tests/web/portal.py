@@ -218,6 +218,7 @@ class Portals:
             slept.append(seconds)
 
         consents = Consents(database, clock)
+        password_login = PasswordLogin(database, users, hasher, settings, clock, sleep)
         provider = build_provider(
             settings=settings,
             database=database,
@@ -229,6 +230,7 @@ class Portals:
             resources={},
             route_scopes=(),
             proxies=TrustedProxies(settings.server.trusted_proxies),
+            password_login=password_login,
             metrics=Metrics(),
             clock=clock,
         )
@@ -238,7 +240,7 @@ class Portals:
             proxies=TrustedProxies(settings.server.trusted_proxies),
             sessions=sessions,
             users=users,
-            password_login=PasswordLogin(database, users, hasher, settings, clock, sleep),
+            password_login=password_login,
             provider=provider,
             consents=consents,
             registry=registry,

@@ -93,6 +93,12 @@ class Families:
         )
         return None if family_id is None else str(family_id)
 
+    async def start(self, granted: Granted) -> Family | None:
+        """Begin a family that no code stands for. None: the account or the login is over."""
+        async with self._database.transaction() as connection:
+            family_id = await self.begin(connection, granted)
+        return None if family_id is None else await self.find(family_id)
+
     async def find(self, family_id: str) -> Family | None:
         """Return a good family of a client."""
         try:
