@@ -42,10 +42,13 @@ class ToClient:
 
 @dataclass(frozen=True, slots=True)
 class NeedsLogin:
-    """Somebody has to sign in first, or again. ``continue_at`` is the query that goes on with this request."""
+    """Somebody has to sign in. ``continue_at`` is the query that goes on with this request.
+
+    ``prompt`` is why, though somebody is signed in: ``login`` again, or ``select_account`` for somebody else.
+    """
 
     continue_at: str = field(repr=False)
-    again: bool
+    prompt: str = ""
     login_hint: str = ""
 
 
@@ -210,10 +213,7 @@ class Authorization:
 
     def _must_sign_in(self, request: AuthorizationRequest, waiting: WaitingRequest | None, owner: SessionOwner) -> bool:
         authenticated_at = owner.session.authenticated_at
-        hint = request.parameters.get("id_token_hint")
-        if self._hints.names_somebody_else(request.client, hint, owner.account_id):
-            return True
-        if self._hints.is_nobody_of(request.client, request.claims.subjects, owner.account_id):
+        if self._is_somebody_else(request, owner):
             return True
         # Whoever signed in since this request came has done what it asks for.
         if waiting is not None and not waiting.pushed and authenticated_at >= waiting.created_at:
@@ -224,12 +224,22 @@ class Authorization:
             return False
         return self._clock.now() - authenticated_at > timedelta(seconds=request.max_age_seconds)
 
+    def _is_somebody_else(self, request: AuthorizationRequest, owner: SessionOwner) -> bool:
+        hint = request.parameters.get("id_token_hint")
+        return self._hints.names_somebody_else(request.client, hint, owner.account_id) or self._hints.is_nobody_of(
+            request.client, request.claims.subjects, owner.account_id
+        )
+
     async def _ask_to_sign_in(
         self, request: AuthorizationRequest, waiting: WaitingRequest | None, owner: SessionOwner | None
     ) -> NeedsLogin:
         request_uri = await self._kept(request, waiting)
         query = urlencode({"client_id": request.client.id, "request_uri": request_uri})
-        return NeedsLogin(query, again=owner is not None, login_hint=request.parameters.get("login_hint", ""))
+        prompt = ""
+        if owner is not None:
+            switch = "select_account" in request.prompts or self._is_somebody_else(request, owner)
+            prompt = "select_account" if switch else "login"
+        return NeedsLogin(query, prompt, request.parameters.get("login_hint", ""))
 
     async def _must_agree(
         self, request: AuthorizationRequest, waiting: WaitingRequest | None, owner: SessionOwner

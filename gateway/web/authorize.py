@@ -62,8 +62,8 @@ class AuthorizePage:
                 return redirect(f"{self._pages.path(CONSENT)}?{urlencode({'request_uri': outcome.request_uri})}")
             case NeedsLogin():
                 query = {"rd": f"{self._pages.path(AUTHORIZE)}?{outcome.continue_at}"}
-                if outcome.again:
-                    query["prompt"] = "login"
+                if outcome.prompt:
+                    query["prompt"] = outcome.prompt
                 if outcome.login_hint:
                     query["login_hint"] = outcome.login_hint
                 return redirect(f"{self._pages.path('login')}?{urlencode(query)}")

@@ -26,18 +26,22 @@ from gateway.web.signed_in import SignedIn, Visitor
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One line of the rail. ``page`` is its path on the portal; pages below it belong to it as well."""
+    """One line of the rail. ``page`` is its path on the portal; pages below it belong to it as well.
+
+    ``about`` says on the first page what is there.
+    """
 
     page: str
     label: str
+    about: str = ""
     for_admins: bool = False
 
 
 NAVIGATION: Final = (
     Section("account", "Overview"),
-    Section("account/applications", "Connected applications"),
-    Section("account/clients", "Your OAuth clients"),
-    Section("admin/clients", "All OAuth clients", for_admins=True),
+    Section("account/applications", "Connected applications", "What uses your account, and how to take it back"),
+    Section("account/clients", "Your OAuth clients", "Applications of your own that people sign in to"),
+    Section("admin/clients", "All OAuth clients", "What everybody's applications may do here", for_admins=True),
 )
 
 
@@ -65,7 +69,12 @@ class Console:
             template,
             status=status,
             sections=[
-                {"label": each.label, "url": self._pages.path(each.page), "current": each.page == section}
+                {
+                    "label": each.label,
+                    "about": each.about,
+                    "url": self._pages.path(each.page),
+                    "current": each.page == section,
+                }
                 for each in NAVIGATION
                 if visitor.is_admin or not each.for_admins
             ],

@@ -49,7 +49,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Prompted:
-    """How the page was asked to ask: who is signed in already, and the name that is filled in.
+    """How the page was asked to ask: who is signed in already, and what is filled in.
 
     ``query`` is what the form's address keeps of it.
     """
@@ -57,6 +57,7 @@ class Prompted:
     signed_in_as: str
     switching: bool
     name: str
+    remembered: bool
     query: Mapping[str, str]
 
     @classmethod
@@ -67,7 +68,9 @@ class Prompted:
             kept["prompt"] = query["prompt"]
         switching = query.get("prompt") == "select_account"
         username = owner.username if owner is not None else ""
-        return cls(username, switching, query.get("login_hint") or ("" if switching else username), kept)
+        name = query.get("login_hint") or ("" if switching else username)
+        remembered = owner is not None and owner.session.remembered and not switching
+        return cls(username, switching, name, remembered, kept)
 
 
 class LoginPage:
@@ -174,7 +177,7 @@ class LoginPage:
             switching=prompted.switching,
             csrf_token=token.token,
             username=(prompted.name if fields is None else name)[:_LONGEST_NAME_SHOWN],
-            remember="remember" in (fields or {}),
+            remember=prompted.remembered if fields is None else "remember" in fields,
             errors=refused.errors if refused else (),
         )
         response.headers.update(refused.headers if refused else {})

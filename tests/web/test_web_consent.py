@@ -286,3 +286,25 @@ async def test_another_account_can_be_used(world: World, browser: Browser) -> No
     shown, way = await browser.follow(done)
     assert unquote(way[-1]) == unquote(world.url("localhost", path))
     assert "You are signed in as bea" in read(shown.text)
+
+
+@pytest.mark.parametrize(
+    ("asked", "heading"),
+    [
+        ({"prompt": "login"}, "Sign in again"),
+        ({"prompt": "select_account"}, "Use another account"),
+        ({"max_age": "0"}, "Sign in again"),
+    ],
+)
+async def test_application_asks_to_sign_in_again(
+    world: World, browser: Browser, asked: dict[str, str], heading: str
+) -> None:
+    wiki = await register(world)
+    await browser.sign_in()
+    world.clock.advance(60)
+    answer = await browser.get(wiki.url(login_hint="bea", **asked))
+    page = await browser.get(answer.location)
+    assert f"<h1>{heading}</h1>" in page.text
+    assert 'value="bea"' in page.text
+    done = await browser.sign_in(answer.location)
+    assert "Allow Wiki to use your account?" in read((await browser.follow(done))[0].text)

@@ -264,3 +264,11 @@ async def test_login_hint_fills_in_the_name(browser: Browser, signed_in: bool) -
         await browser.sign_in()
     page = await browser.get("/login?prompt=login&login_hint=%22%3Ebea")
     assert 'name="username" type="text" value="&#34;&gt;bea"' in page.text
+
+
+@pytest.mark.parametrize("remembered", [False, True])
+async def test_confirming_keeps_being_remembered(browser: Browser, remembered: bool) -> None:
+    await browser.sign_in(**({"remember": "yes"} if remembered else {}))
+    page = await browser.get("/login?prompt=login")
+    assert ('value="yes" checked' in page.text) is remembered
+    assert 'value="yes" checked' not in (await browser.get("/login?prompt=select_account")).text
