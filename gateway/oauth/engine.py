@@ -113,11 +113,12 @@ class EngineDevice:
 
 
 class EngineRefreshToken:
-    """A refresh token that has been looked at, and not consumed."""
+    """A refresh token that has been consumed, or while it has no ``successor`` has only been looked at."""
 
-    def __init__(self, jti: str, family: Family) -> None:
+    def __init__(self, jti: str, family: Family, successor: str | None = None) -> None:
         self.jti = jti
         self.family = family
+        self.successor = successor
 
     def check_client(self, client: EngineClient) -> bool:
         return self.family.granted.client_id == client.client.id

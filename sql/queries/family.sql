@@ -43,41 +43,59 @@ cross join lateral (
 -- one token, here or elsewhere at the same time, one gets the row. All tokens are locked in one order, so that two of
 -- these statements never wait for each other. They come at the same moment: the first one's time is everybody's.
 with asked as materialized (
-    select distinct on (token_hash) token_hash, successor_hash, place
-    from unnest($1::bytea[], $2::bytea[]) with ordinality as each (token_hash, successor_hash, place)
+    select distinct on (token_hash) token_hash, successor_hash, client_id, place
+    from unnest($1::bytea[], $2::bytea[], $3::text[]) with ordinality
+        as each (token_hash, successor_hash, client_id, place)
     order by token_hash, place
 ), good as materialized (
     select asked.place, asked.token_hash, asked.successor_hash, found.family_id
     from asked
     cross join lateral (
-        select family_id from refresh_token where token_hash = asked.token_hash and used_at is null limit 1 for update
+        select t.family_id
+        from refresh_token t join refresh_family f on f.id = t.family_id
+        where t.token_hash = asked.token_hash and t.used_at is null and t.expires_at > ($4::timestamptz[])[1]
+            and f.client_id = asked.client_id
+        limit 1 for update of t
     ) as found
 ), consumed as (
-    update refresh_token set used_at = ($3::timestamptz[])[1] where token_hash = any (array(select token_hash from good))
+    update refresh_token set used_at = ($4::timestamptz[])[1] where token_hash = any (array(select token_hash from good))
     returning family_id
 ), alive as (
-    update refresh_family set used_at = ($3::timestamptz[])[1]
+    update refresh_family set used_at = ($4::timestamptz[])[1]
     where id = any (array(select family_id from consumed))
-        and revoked_at is null and expires_at > ($3::timestamptz[])[1]
+        and revoked_at is null and expires_at > ($4::timestamptz[])[1]
         and exists (select 1 from account where account.id = account_id and is_active)
     returning id, expires_at
 ), replaced as (
     insert into refresh_token (token_hash, family_id, created_at, expires_at)
-    select good.successor_hash, alive.id, ($3::timestamptz[])[1], alive.expires_at
+    select good.successor_hash, alive.id, ($4::timestamptz[])[1], alive.expires_at
     from good join alive on alive.id = good.family_id
     returning token_hash
 )
-select good.place from good join replaced on replaced.token_hash = good.successor_hash;
+select good.place, found.*
+from good join replaced on replaced.token_hash = good.successor_hash
+cross join lateral (
+    select f.id as family_id, f.client_id, f.scopes, f.resources, f.claims::text as claims, f.acr,
+        f.methods, f.authenticated_at, f.login_id, f.offline, f.expires_at,
+        a.id, a.username, a.email, a.name, a.roles, a.is_active, a.is_verified, a.created_at, a.updated_at,
+        a.last_login_at
+    from refresh_family f join account a on a.id = f.account_id
+    where f.id = good.family_id
+    limit 1
+) as found;
 
 -- name: retake
--- One row for a token that was used after $4, while nobody has used its successor: whoever has, got the answer.
-select f.id
+-- One row for a token that was used after $5, while nobody has used its successor: whoever has, got the answer.
+select f.id as family_id, f.client_id, f.scopes, f.resources, f.claims::text as claims, f.acr,
+    f.methods, f.authenticated_at, f.login_id, f.offline, f.expires_at,
+    a.id, a.username, a.email, a.name, a.roles, a.is_active, a.is_verified, a.created_at, a.updated_at,
+    a.last_login_at
 from refresh_token t
     join refresh_token successor on successor.token_hash = $2 and successor.family_id = t.family_id
     join refresh_family f on f.id = t.family_id
     join account a on a.id = f.account_id
-where t.token_hash = $1 and t.used_at > $4 and successor.used_at is null
-    and f.revoked_at is null and f.expires_at > $3 and a.is_active;
+where t.token_hash = $1 and f.client_id = $3 and t.used_at > $5 and successor.used_at is null
+    and f.revoked_at is null and f.expires_at > $4 and a.is_active;
 
 -- name: by_id
 -- One row while family and account are good, of clients only.

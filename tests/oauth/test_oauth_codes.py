@@ -114,9 +114,22 @@ WAITING = "select count(*) from pg_stat_activity where datname = current_databas
 
 
 async def test_of_many_at_once_one_rotates(families: Families, family: str, database: Database) -> None:
-    results = await asyncio.gather(*(families.rotate("first", NO_GRACE) for _ in range(50)))
+    results = await asyncio.gather(*(families.rotate("first", "wiki", NO_GRACE) for _ in range(50)))
     assert len([result for result in results if result]) == 1
     assert await database.fetchval("select count(*) from refresh_token") == 2
+
+
+async def test_another_client_neither_rotates_nor_consumes(families: Families, family: str, clock: FakeClock) -> None:
+    assert await families.rotate("first", "other", GRACE) is None
+    rotated = await families.rotate("first", "wiki", NO_GRACE)
+    assert rotated is not None
+    assert rotated[1].id == family
+    assert await families.rotate("first", "other", GRACE) is None
+
+
+async def test_nothing_follows_once_its_time_is_over(families: Families, family: str, clock: FakeClock) -> None:
+    clock.advance(timedelta(days=30))
+    assert await families.rotate("first", "wiki", GRACE) is None
 
 
 async def begun(codes: Codes, granted: Granted, names: Sequence[str]) -> None:
@@ -132,10 +145,12 @@ async def test_tokens_that_come_at_once_each_get_their_own_successor(
     await begun(codes, granted, names)
     assert await families.revoke(family, "test")
     came = [*names, "first", names[3], "unknown", names[3]]
-    successors = await asyncio.gather(*(families.rotate(name, NO_GRACE) for name in came))
-    assert all(successors[:20])
-    assert successors[20:] == [None] * 4
-    assert [await families.rotate(each, NO_GRACE) is not None for each in successors[:20] if each] == [True] * 20
+    before = [await families.of_refresh_token(name, "wiki") for name in names]
+    rotated = await asyncio.gather(*(families.rotate(name, "wiki", NO_GRACE) for name in came))
+    assert [each[1] for each in rotated if each] == [each[0] for each in before if each]
+    assert rotated[20:] == [None] * 4
+    for successor, family_then in [each for each in rotated if each]:
+        assert await families.of_refresh_token(successor, "wiki") == (family_then, False)
 
 
 async def test_processes_that_get_the_same_tokens_in_opposite_order_never_block_each_other(
@@ -148,8 +163,8 @@ async def test_processes_that_get_the_same_tokens_in_opposite_order_never_block_
     async with asyncio.TaskGroup() as group, database.transaction() as connection:
         held = "select 1 from refresh_token where token_hash = $1 for update"
         await connection.fetchval(held, token_hash("token-4"))
-        forth = [group.create_task(one.rotate(name, NO_GRACE)) for name in names]
-        back = [group.create_task(other.rotate(name, NO_GRACE)) for name in reversed(names)]
+        forth = [group.create_task(one.rotate(name, "wiki", NO_GRACE)) for name in names]
+        back = [group.create_task(other.rotate(name, "wiki", NO_GRACE)) for name in reversed(names)]
         while await database.fetchval(WAITING) < 2:
             await asyncio.sleep(0.01)
     won = [bool(a.result()) + bool(b.result()) for a, b in zip(forth, reversed(back), strict=True)]
@@ -159,31 +174,31 @@ async def test_processes_that_get_the_same_tokens_in_opposite_order_never_block_
 async def test_within_the_grace_the_same_successor_comes_again(
     families: Families, family: str, clock: FakeClock, database: Database
 ) -> None:
-    second = await families.rotate("first", GRACE)
+    second = await families.rotate("first", "wiki", GRACE)
     clock.advance(9)
-    assert await families.rotate("first", GRACE) == second is not None
+    assert await families.rotate("first", "wiki", GRACE) == second is not None
     assert await database.fetchval("select count(*) from refresh_token") == 2, "no second branch"
     clock.advance(1)
-    assert await families.rotate("first", GRACE) is None
+    assert await families.rotate("first", "wiki", GRACE) is None
 
 
 async def test_a_used_successor_ends_the_grace(families: Families, family: str) -> None:
-    second = await families.rotate("first", GRACE)
+    second = await families.rotate("first", "wiki", GRACE)
     assert second is not None
-    assert await families.rotate(second, GRACE)
-    assert await families.rotate("first", GRACE) is None
+    assert await families.rotate(second[0], "wiki", GRACE)
+    assert await families.rotate("first", "wiki", GRACE) is None
 
 
 async def test_without_grace_there_is_no_second_time_even_when_clocks_differ(
     families: Families, family: str, clock: FakeClock
 ) -> None:
-    assert await families.rotate("first", NO_GRACE)
+    assert await families.rotate("first", "wiki", NO_GRACE)
     clock.advance(-1)  # another machine's, or a request that was read earlier
-    assert await families.rotate("first", NO_GRACE) is None
+    assert await families.rotate("first", "wiki", NO_GRACE) is None
 
 
 @pytest.mark.parametrize("grace", [NO_GRACE, GRACE])
 async def test_nothing_follows_in_a_family_that_ended(families: Families, family: str, grace: timedelta) -> None:
-    assert await families.rotate("first", GRACE)
+    assert await families.rotate("first", "wiki", GRACE)
     assert await families.revoke(family, "test")
-    assert await families.rotate("first", grace) is None
+    assert await families.rotate("first", "wiki", grace) is None

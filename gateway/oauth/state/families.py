@@ -118,18 +118,18 @@ class Families:
         row = await self._of_tokens.find(token_hash(jti), client_id, self._clock.now())
         return None if row is None else (family_of(row), row["used_at"] is not None)
 
-    async def rotate(self, jti: str, grace: timedelta) -> str | None:
-        """Exchange a refresh token for its successor. Returns that one's jti.
+    async def rotate(self, jti: str, client_id: str, grace: timedelta) -> tuple[str, Family] | None:
+        """Exchange a client's refresh token for its successor. Returns that one's jti, and the family.
 
         None: the token is not good any more, or somebody was faster. Within ``grace`` of its use a client that lost
         the answer gets the same successor again, until that is used.
         """
         now, successor = self._clock.now(), _successor(jti)
-        hashes = (token_hash(jti), token_hash(successor))
-        row = await self._rotations.find(*hashes, now)
+        key = (token_hash(jti), token_hash(successor), client_id, now)
+        row = await self._rotations.find(*key)
         if row is None and grace > timedelta(0):
-            row = await self._database.fetchrow(_SQL["retake"], *hashes, now, now - grace)
-        return None if row is None else successor
+            row = await self._database.fetchrow(_SQL["retake"], *key, now - grace)
+        return None if row is None else (successor, family_of(row))
 
     async def revoke(self, family_id: str, reason: str) -> bool:
         """End a client's family. Returns False when it was over already."""
