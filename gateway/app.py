@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 from aiohttp import web
 
-from gateway.accounts.api_tokens import ApiTokens
-from gateway.accounts.login import PasswordLogin
-from gateway.accounts.passwords import PasswordHasher
-from gateway.accounts.sessions import Sessions, session_cookie_name
-from gateway.accounts.users import Users
-from gateway.api.api_tokens import ApiTokensApi
-from gateway.api.caller import SCOPE, Callers
-from gateway.api.login import LoginApi
-from gateway.api.profile import ProfileApi
-from gateway.api.users import UsersApi
-from gateway.authz.endpoints import Endpoints
+from gateway.accounts.accounts import build_accounts
+from gateway.accounts.sessions import session_cookie_name
+from gateway.api.caller import SCOPE
+from gateway.api.routes import build_api
 from gateway.clock import Clock, SystemClock
 from gateway.config.rules import compile_rules
 from gateway.config.settings import Settings
@@ -32,6 +22,7 @@ from gateway.identity.resolver import Resolver
 from gateway.identity.revocation import Revocation
 from gateway.oauth.protected_resource import ProtectedResources
 from gateway.oauth.provider import Provider, build_provider
+from gateway.oauth.provider import Surroundings as ProviderSurroundings
 from gateway.oauth.registration import Registration
 from gateway.oauth.state.client_tokens import ClientTokens
 from gateway.oauth.state.clients import Clients
@@ -44,74 +35,18 @@ from gateway.observability.metrics import Metrics
 from gateway.observability.request_id import RequestIds
 from gateway.policy.client import TrustedProxies
 from gateway.policy.resource import Resource
-from gateway.proxy.admission import Admission
-from gateway.proxy.decisions import Decisions
+from gateway.proxy.build import Surroundings, build_front
 from gateway.proxy.fast_lane import FastLane
 from gateway.proxy.front import Front
-from gateway.proxy.handler import ProxyHandler, ProxyLimits
-from gateway.proxy.headers import RequestHeaders, ResponseHeaders
-from gateway.proxy.journeys import Journeys
 from gateway.proxy.portal import CONTEXT, Portal
-from gateway.proxy.request_head import RequestHeads
 from gateway.proxy.server import GatewayServer
-from gateway.proxy.trip import Book
 from gateway.proxy.upstream.report import UpstreamReport
 from gateway.proxy.upstream.upstreams import Upstreams
 from gateway.storage.connect import OpenDatabase
 from gateway.storage.events import EventFeed
-from gateway.tokens.access import AccessTokens
-from gateway.tokens.keys import SigningKeys
 from gateway.tokens.master_key import MasterKey
-from gateway.tokens.refresh import RefreshTokens
 from gateway.web.cookies import Cookies
 from gateway.web.site import Site, build_site
-
-
-@dataclass(frozen=True, slots=True)
-class Accounts:
-    """The parts that know people and what they sign in with."""
-
-    hasher: PasswordHasher
-    users: Users
-    login: PasswordLogin
-    sessions: Sessions
-    api_tokens: ApiTokens
-    keys: SigningKeys
-    access_tokens: AccessTokens
-    refresh_tokens: RefreshTokens
-
-
-def build_accounts(
-    settings: Settings,
-    opened: OpenDatabase,
-    master_key: MasterKey,
-    clock: Clock,
-    feed: EventFeed | None = None,
-) -> Accounts:
-    """Wire users, sessions and tokens; without ``feed`` (in a command) other processes hear of changes all the same."""
-    database = opened.database
-    hasher = PasswordHasher(settings.passwords, master_key)
-    users = Users(database, hasher, settings, clock, feed)
-    keys = SigningKeys(database, master_key, settings.tokens, clock)
-    access_tokens = AccessTokens(keys, settings.issuer, settings.tokens.access_lifetime, clock)
-    return Accounts(
-        hasher=hasher,
-        users=users,
-        login=PasswordLogin(database, users, hasher, settings, clock),
-        sessions=Sessions(database, settings.sessions, clock, feed),
-        api_tokens=ApiTokens(database, clock, feed),
-        keys=keys,
-        access_tokens=access_tokens,
-        refresh_tokens=RefreshTokens(
-            database,
-            keys,
-            access_tokens,
-            issuer=settings.issuer,
-            lifetime=settings.tokens.refresh_lifetime,
-            clock=clock,
-            feed=feed,
-        ),
-    )
 
 
 class Gateway:
@@ -156,7 +91,7 @@ class Gateway:
             )
         )
         self.site = self._site(master_key)
-        self.front = self._front()
+        self.front, self.lane = self._front()
         self._gauges(opened)
 
     async def start(self) -> None:
@@ -212,19 +147,21 @@ class Gateway:
 
     def _provider(self, opened: OpenDatabase, master_key: MasterKey) -> Provider:
         return build_provider(
-            settings=self.settings,
-            database=opened.database,
-            clients=self.clients,
-            feed=self.feed,
-            keys=self.accounts.keys,
-            master_key=master_key,
-            consents=self.consents,
-            resources=self.rules.audiences,
-            route_scopes=self.rules.scopes,
-            proxies=self.trusted_proxies,
-            password_login=self.accounts.login,
-            metrics=self.metrics,
-            clock=self.clock,
+            ProviderSurroundings(
+                settings=self.settings,
+                database=opened.database,
+                clients=self.clients,
+                feed=self.feed,
+                keys=self.accounts.keys,
+                master_key=master_key,
+                consents=self.consents,
+                resources=self.rules.audiences,
+                route_scopes=self.rules.scopes,
+                proxies=self.trusted_proxies,
+                password_login=self.accounts.login,
+                metrics=self.metrics,
+                clock=self.clock,
+            )
         )
 
     def _protected_resources(self) -> ProtectedResources:
@@ -250,93 +187,47 @@ class Gateway:
             request_id=request_id_of,
         )
 
-    def _front(self) -> Front:
-        settings, accounts = self.settings, self.accounts
-        cookies = Cookies.named(secure=settings.server.secure)
-        own_cookies = [cookies.session.name, cookies.form.name, cookies.nonce.name]
-        fields = RequestHeaders(self.rules, own_cookies)
-        idle_seconds = settings.server.limits.idle_timeout.total_seconds()
-        heads = RequestHeads(fields, accounts.access_tokens.assertion, settings.issuer)
-        admission = Admission(
-            rules=self.rules,
-            resolver=self.resolver,
-            upstreams=self.upstreams,
-            metrics=self.metrics,
-            access_log=self.access_log,
-            heads=heads,
-            response_headers=ResponseHeaders(self.rules, own_cookies),
-            client_seconds=idle_seconds,
-        )
-        proxy = ProxyHandler(
-            admission=admission,
-            live=self.live,
-            metrics=self.metrics,
-            limits=ProxyLimits(settings.server.limits.body_bytes, idle_seconds),
-        )
-        portal = Portal(self._application(), settings.server.public_host, self.protected_resources.places)
-        endpoints = Endpoints(settings.authz.key)
-        scheme = "https" if settings.server.secure else "http"
-        journeys = Journeys(portal, endpoints, self.trusted_proxies, scheme, self.access_log)
-        decisions = Decisions(admission, heads, self.metrics, self.access_log)
-        self.lane = FastLane(
-            journeys=journeys,
-            admission=admission,
-            decisions=decisions,
-            book=Book(self.metrics, self.access_log),
-            request_ids=self.request_ids,
-            max_header_bytes=settings.server.limits.header_bytes,
-            match_headers=self.rules.match_headers,
-        )
-        return Front(
-            portal=portal,
-            proxy=proxy,
-            decisions=decisions,
-            endpoints=endpoints,
-            journeys=journeys,
-            lane=self.lane,
-            trusted_proxies=self.trusted_proxies,
-            portal_url=self.portal_url,
-            access_log=self.access_log,
-            metrics=self.metrics,
-            request_ids=self.request_ids,
+    def _front(self) -> tuple[Front, FastLane]:
+        cookies = Cookies.named(secure=self.settings.server.secure)
+        return build_front(
+            Surroundings(
+                settings=self.settings,
+                rules=self.rules,
+                resolver=self.resolver,
+                upstreams=self.upstreams,
+                live=self.live,
+                assertion=self.accounts.access_tokens.assertion,
+                proxies=self.trusted_proxies,
+                metrics=self.metrics,
+                access_log=self.access_log,
+                request_ids=self.request_ids,
+            ),
+            Portal(self._application(), self.settings.server.public_host, self.protected_resources.places),
+            own_cookies=(cookies.session.name, cookies.form.name, cookies.nonce.name),
             error_page=self.site.pages.error_page,
-            max_header_bytes=settings.server.limits.header_bytes,
         )
 
     def _application(self) -> web.Application:
         application = web.Application()
-        described = self.protected_resources.routes()
-        routes = [*self.site.routes, *self.provider.routes, *described, *self.health.public_routes(), *self._api()]
-        application.add_routes(routes)
-        return application
-
-    def _api(self) -> Sequence[web.RouteDef]:
-        settings, accounts = self.settings, self.accounts
-        server = settings.server
-        callers = Callers(self.resolver, accounts.users, server.public_host, server.public_origin, settings.issuer)
-        login = LoginApi(
-            login=accounts.login,
-            users=accounts.users,
-            refresh_tokens=accounts.refresh_tokens,
-            sessions=accounts.sessions,
-            callers=callers,
-            trusted_proxies=self.trusted_proxies,
-            metrics=self.metrics,
-        )
-        users = UsersApi(callers, accounts.users, accounts.refresh_tokens, settings.registration)
-        profile = ProfileApi(callers, accounts.users)
-        tokens = ApiTokensApi(callers, accounts.api_tokens)
         registration = Registration(
-            settings=settings.oauth,
+            settings=self.settings.oauth,
             portal_url=self.portal_url,
             registry=self.registry,
             clients=self.clients,
-            api_tokens=accounts.api_tokens,
+            api_tokens=self.accounts.api_tokens,
             proxies=self.trusted_proxies,
             clock=self.clock,
         )
-        # Fixed addresses first: `/users/me` is no user's name.
-        return [route for each in (profile, login, tokens, users, registration) for route in each.routes(server.prefix)]
+        for routes in (
+            self.site.routes,
+            self.provider.routes,
+            self.protected_resources.routes(),
+            registration.routes(self.settings.server.prefix),
+            self.health.public_routes(),
+            build_api(self.settings, self.accounts, self.resolver, self.trusted_proxies, self.metrics),
+        ):
+            application.add_routes(routes)
+        return application
 
     def _gauges(self, opened: OpenDatabase) -> None:
         gauge = self.metrics.gauge

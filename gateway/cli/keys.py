@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from gateway.app import Accounts
+from gateway.accounts.accounts import Accounts
 from gateway.cli.context import config_option, output_option, settings_from
 from gateway.cli.output import emit, run
 from gateway.cli.workshop import workshop

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from gateway.accounts.accounts import Accounts, build_accounts
 from gateway.accounts.user import User
-from gateway.app import Accounts, build_accounts
 from gateway.clock import SystemClock
 from gateway.config.secrets import secret_key
 from gateway.config.settings import Settings

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from gateway.accounts.accounts import Accounts
 from gateway.accounts.users import Changes
-from gateway.app import Accounts
 from gateway.errors import StartupError
 
 # No letter or digit that is taken for another; twelve of these carry 60 bits.

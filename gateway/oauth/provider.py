@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from aiohttp import web
 
@@ -62,6 +62,14 @@ from gateway.tokens.sealed import SealedTokens
 GRANTS: Final = ("authorization_code", "refresh_token", "client_credentials", DEVICE_CODE)
 
 
+class Endpoint(Protocol):
+    """A part of the server that answers requests."""
+
+    def routes(self, prefix: str) -> list[web.RouteDef]:
+        """Return its routes below the portal's prefix."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Provider:
     """What the pages and the program need of it. ``cleaning`` are the batches of housekeeping."""
@@ -78,102 +86,99 @@ class Provider:
     cleaning: tuple[Callable[[], Awaitable[int]], ...]
 
 
-def build_provider(
-    *,
-    settings: Settings,
-    database: Database,
-    clients: Clients,
-    feed: EventFeed | None,
-    keys: SigningKeys,
-    master_key: MasterKey,
-    consents: Agreed,
-    resources: Mapping[str, str],
-    route_scopes: Collection[str],
-    proxies: TrustedProxies,
-    password_login: PasswordLogin,
-    metrics: Metrics,
-    clock: Clock,
-) -> Provider:
-    """Build the authorization server.
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the authorization server stands in.
 
     ``resources`` are the identifiers of routes that take tokens of their own, with their names; ``route_scopes`` what
     routes require.
     """
-    issuer, portal = settings.issuer, f"{settings.server.public_url}{settings.server.prefix}"
-    families = Families(database, clock, feed)
-    codes = Codes(database, families, settings.oauth.code_lifetime, clock)
+
+    settings: Settings
+    database: Database
+    clients: Clients
+    feed: EventFeed | None
+    keys: SigningKeys
+    master_key: MasterKey
+    consents: Agreed
+    resources: Mapping[str, str]
+    route_scopes: Collection[str]
+    proxies: TrustedProxies
+    password_login: PasswordLogin
+    metrics: Metrics
+    clock: Clock
+
+    @property
+    def portal(self) -> str:
+        return f"{self.settings.server.public_url}{self.settings.server.prefix}"
+
+
+def build_provider(around: Surroundings) -> Provider:
+    """Build the authorization server."""
+    settings, database, clients, clock = around.settings, around.database, around.clients, around.clock
+    issuer = settings.issuer
     requests = AuthorizationRequests(database, clock)
-    devices = DeviceCodes(database, families, settings.oauth.device_lifetime, clock)
-    revoked = RevokedTokens(database, clock, feed)
-    subjects = Subjects(master_key)
-    audiences = Audiences(issuer, f"{portal}/oauth/userinfo", {issuer: settings.branding.name, **resources})
-    addressed = (issuer, f"{portal}/oauth/token", f"{portal}/oauth/par")
-    assertions = ClientAssertions(database, ClientKeySets(clock), addressed, clock)
-    refresh_tokens = SealedTokens(master_key, "refresh tokens of clients", REFRESH_TYPE, issuer, clock)
-    issuing = Issuing(
-        keys,
-        refresh_tokens,
-        audiences,
-        subjects,
-        issuer=issuer,
-        access_lifetime=settings.tokens.access_lifetime,
-        clock=clock,
+    revoked = RevokedTokens(database, clock, around.feed)
+    subjects = Subjects(around.master_key)
+    hints = IdTokenHints(around.keys, subjects, issuer, clock)
+    assertions = ClientAssertions(
+        database, ClientKeySets(clock), (issuer, f"{around.portal}/oauth/token", f"{around.portal}/oauth/par"), clock
     )
-    parts = EngineParts(
+    server = _server(_engine_parts(around, subjects, assertions))
+    parts = server.parts
+    authorization = Authorization(server, requests, around.consents, hints, issuer=issuer, clock=clock)
+    notices = LogoutNotices(database)
+    endpoints = _endpoints(around, server, revoked, PushedRequests(parts.authentication, authorization, requests))
+    return Provider(
+        requests=requests,
+        authorization=authorization,
+        audiences=parts.audiences,
         clients=clients,
-        authentication=ClientAuthentication(clients, assertions, clock),
+        devices=parts.devices,
+        device_attempts=Attempts("device", database, settings.login, clock),
+        end_sessions=EndSessions(clients, hints, subjects),
+        back_channel=BackChannel(notices, clients, around.keys, subjects, issuer=issuer, feed=around.feed, clock=clock),
+        routes=[route for endpoint in endpoints for route in endpoint.routes(settings.server.prefix)],
+        cleaning=(
+            parts.codes.forget_unused,
+            requests.forget_expired,
+            parts.devices.forget_expired,
+            assertions.forget_expired,
+            revoked.forget_expired,
+        ),
+    )
+
+
+def _engine_parts(around: Surroundings, subjects: Subjects, assertions: ClientAssertions) -> EngineParts:
+    settings, database, clock = around.settings, around.database, around.clock
+    issuer = settings.issuer
+    families = Families(database, clock, around.feed)
+    resources = {issuer: settings.branding.name, **around.resources}
+    audiences = Audiences(issuer, f"{around.portal}/oauth/userinfo", resources)
+    refresh_tokens = SealedTokens(around.master_key, "refresh tokens of clients", REFRESH_TYPE, issuer, clock)
+    return EngineParts(
+        clients=around.clients,
+        authentication=ClientAuthentication(around.clients, assertions, clock),
         families=families,
-        codes=codes,
-        devices=devices,
-        issuing=issuing,
+        codes=Codes(database, families, settings.oauth.code_lifetime, clock),
+        devices=DeviceCodes(database, families, settings.oauth.device_lifetime, clock),
+        issuing=Issuing(
+            around.keys,
+            refresh_tokens,
+            audiences,
+            subjects,
+            issuer=issuer,
+            access_lifetime=settings.tokens.access_lifetime,
+            clock=clock,
+        ),
         refresh_tokens=refresh_tokens,
-        scopes=ScopePolicy({*route_scopes, *settings.oauth.scopes}),
+        scopes=ScopePolicy({*around.route_scopes, *settings.oauth.scopes}),
         audiences=audiences,
-        password_login=password_login,
+        password_login=around.password_login,
         old_grants=OldGrants(),
         refresh_grace=settings.oauth.refresh_grace,
         refresh_lifetime=settings.tokens.refresh_lifetime,
         clock=clock,
-    )
-    server = _server(parts)
-    hints = IdTokenHints(keys, subjects, issuer, clock)
-    authorization = Authorization(server, requests, consents, hints, issuer=issuer, clock=clock)
-    notices = LogoutNotices(database)
-    presented = PresentedTokens(keys, refresh_tokens, clients, families, revoked, issuer=issuer, clock=clock)
-    authentication = parts.authentication
-    endpoints = (
-        TokenEndpoint(server, proxies, metrics),
-        RevocationEndpoint(authentication, presented, families, revoked),
-        IntrospectionEndpoint(authentication, presented),
-        PushedRequests(authentication, authorization, requests),
-        DeviceAuthorization(server, Strangers(PER_ADDRESS, proxies, clock), verification_uri=f"{portal}/oauth/device"),
-        UserinfoEndpoint(keys, clients, families, issuer=issuer, audience=audiences.userinfo, clock=clock),
-        Discovery(
-            keys,
-            issuer=issuer,
-            portal=portal,
-            grants=GRANTS,
-            scopes=sorted(parts.scopes.offered),
-            registration=settings.oauth.registration != "off",
-        ),
-    )
-    return Provider(
-        requests=requests,
-        authorization=authorization,
-        audiences=audiences,
-        clients=clients,
-        devices=devices,
-        device_attempts=Attempts("device", database, settings.login, clock),
-        end_sessions=EndSessions(clients, hints, subjects),
-        back_channel=BackChannel(notices, clients, keys, subjects, issuer=issuer, feed=feed, clock=clock),
-        routes=[route for endpoint in endpoints for route in endpoint.routes(settings.server.prefix)],
-        cleaning=(
-            codes.forget_unused,
-            requests.forget_expired,
-            devices.forget_expired,
-            assertions.forget_expired,
-            revoked.forget_expired,
-        ),
     )
 
 
@@ -183,3 +188,28 @@ def _server(parts: EngineParts) -> Server:
     for grant in (RefreshToken, ClientCredentials, DeviceCode, Password, Implicit):
         server.register_grant(grant)
     return server
+
+
+def _endpoints(
+    around: Surroundings, server: Server, revoked: RevokedTokens, pushed_requests: PushedRequests
+) -> tuple[Endpoint, ...]:
+    parts, keys, clients, clock = server.parts, around.keys, around.clients, around.clock
+    issuer, authentication, families = around.settings.issuer, parts.authentication, parts.families
+    presented = PresentedTokens(keys, parts.refresh_tokens, clients, families, revoked, issuer=issuer, clock=clock)
+    strangers = Strangers(PER_ADDRESS, around.proxies, clock)
+    return (
+        TokenEndpoint(server, around.proxies, around.metrics),
+        RevocationEndpoint(authentication, presented, families, revoked),
+        IntrospectionEndpoint(authentication, presented),
+        pushed_requests,
+        DeviceAuthorization(server, strangers, verification_uri=f"{around.portal}/oauth/device"),
+        UserinfoEndpoint(keys, clients, families, issuer=issuer, audience=parts.audiences.userinfo, clock=clock),
+        Discovery(
+            keys,
+            issuer=issuer,
+            portal=around.portal,
+            grants=GRANTS,
+            scopes=sorted(parts.scopes.offered),
+            registration=around.settings.oauth.registration != "off",
+        ),
+    )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from gateway.app import Accounts
+from gateway.accounts.accounts import Accounts
 from gateway.tokens.jwt import PrivateKey
 from tests.bench.credentials import Issuer
 

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import pytest
 
-from gateway.app import Accounts
+from gateway.accounts.accounts import Accounts
 from gateway.cli import main
 from gateway.cli.workshop import workshop
 from gateway.config.load import load_settings

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import click
 import pytest
 
+from gateway.accounts.accounts import Accounts
 from gateway.accounts.sessions import Login, SessionOwner
-from gateway.app import Accounts
 from gateway.cli import cli
 from tests.cli.conftest import PASSWORD, CommandLine
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from gateway.accounts.accounts import Accounts
 from gateway.accounts.user import User
-from gateway.app import Accounts
 from gateway.errors import LoginRefused, TokenRejected
 from tests.cli.conftest import PASSWORD, CommandLine
 

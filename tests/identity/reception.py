@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from gateway.accounts.accounts import Accounts, build_accounts
 from gateway.accounts.sessions import Login
 from gateway.accounts.user import User
-from gateway.app import Accounts, build_accounts
 from gateway.config.settings import Settings
 from gateway.identity.activity import Activity
 from gateway.identity.authenticators import Authenticators

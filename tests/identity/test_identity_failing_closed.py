@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.app import Accounts
+from gateway.accounts.accounts import Accounts
 from gateway.errors import CredentialRejected, StorageError, StorageUnavailable, TokenRejected
 from tests.gateways import GatewayFactory, Recorder, Running, gateway_factory, recorder
 

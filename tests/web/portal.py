@@ -20,6 +20,7 @@ from gateway.accounts.users import Users
 from gateway.config.rules import compile_rules
 from gateway.config.settings import Settings
 from gateway.oauth.provider import Provider, build_provider
+from gateway.oauth.provider import Surroundings as ProviderSurroundings
 from gateway.oauth.state.clients import Clients
 from gateway.oauth.state.consents import Consents
 from gateway.oauth.state.registry import Registry
@@ -220,19 +221,21 @@ class Portals:
         consents = Consents(database, clock)
         password_login = PasswordLogin(database, users, hasher, settings, clock, sleep)
         provider = build_provider(
-            settings=settings,
-            database=database,
-            clients=Clients(database, clock),
-            feed=None,
-            keys=SigningKeys(database, key, settings.tokens, clock),
-            master_key=key,
-            consents=consents,
-            resources={},
-            route_scopes=(),
-            proxies=TrustedProxies(settings.server.trusted_proxies),
-            password_login=password_login,
-            metrics=Metrics(),
-            clock=clock,
+            ProviderSurroundings(
+                settings=settings,
+                database=database,
+                clients=Clients(database, clock),
+                feed=None,
+                keys=SigningKeys(database, key, settings.tokens, clock),
+                master_key=key,
+                consents=consents,
+                resources={},
+                route_scopes=(),
+                proxies=TrustedProxies(settings.server.trusted_proxies),
+                password_login=password_login,
+                metrics=Metrics(),
+                clock=clock,
+            )
         )
         site = build_site(
             settings=settings,

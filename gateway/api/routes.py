@@ -1,0 +1,38 @@
+"""The JSON API put together: from what the program already has to routes for the portal's application."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from gateway.accounts.accounts import Accounts
+from gateway.api.api_tokens import ApiTokensApi
+from gateway.api.caller import Callers
+from gateway.api.login import LoginApi
+from gateway.api.profile import ProfileApi
+from gateway.api.users import UsersApi
+from gateway.config.settings import Settings
+from gateway.identity.resolver import Resolver
+from gateway.observability.metrics import Metrics
+from gateway.policy.client import TrustedProxies
+
+
+def build_api(
+    settings: Settings, accounts: Accounts, resolver: Resolver, proxies: TrustedProxies, metrics: Metrics
+) -> list[web.RouteDef]:
+    """Return every route of the API, below the portal's prefix."""
+    server = settings.server
+    callers = Callers(resolver, accounts.users, server.public_host, server.public_origin, settings.issuer)
+    login = LoginApi(
+        login=accounts.login,
+        users=accounts.users,
+        refresh_tokens=accounts.refresh_tokens,
+        sessions=accounts.sessions,
+        callers=callers,
+        trusted_proxies=proxies,
+        metrics=metrics,
+    )
+    users = UsersApi(callers, accounts.users, accounts.refresh_tokens, settings.registration)
+    profile = ProfileApi(callers, accounts.users)
+    tokens = ApiTokensApi(callers, accounts.api_tokens)
+    # Fixed addresses first: `/users/me` is no user's name.
+    return [route for each in (profile, login, tokens, users) for route in each.routes(server.prefix)]
