@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import pytest
 
-from tests.gateways import Answer
+from tests.gateways import PASSWORD, Answer
 from tests.oauth.op import Op
 from tests.oauth.relying_party import FORM, RelyingParty
 
@@ -119,6 +119,21 @@ async def client_credentials_case(op: Op, rp: RelyingParty) -> Case:
     return Case(rp.path("token_endpoint"), pairs, own.authentication()[1], frozenset({"scope"}))
 
 
+async def password_case(op: Op, rp: RelyingParty) -> Case:
+    old = await op.client(grants=["password"], redirect_uris=[])
+    pairs = [("grant_type", "password"), ("username", "ann"), ("password", PASSWORD), ("scope", "openid")]
+    return Case(rp.path("token_endpoint"), pairs, old.authentication()[1], frozenset({"scope"}))
+
+
+async def device_code_case(op: Op, rp: RelyingParty) -> Case:
+    device = await op.client(grants=["urn:ietf:params:oauth:grant-type:device_code"], redirect_uris=[])
+    answer = await device.call("device_authorization_endpoint", {"scope": "openid"})
+    assert answer.status == 200, answer.text
+    grant = "urn:ietf:params:oauth:grant-type:device_code"
+    pairs = [("grant_type", grant), ("device_code", answer.json["device_code"])]
+    return Case(rp.path("token_endpoint"), pairs, device.authentication()[1])
+
+
 async def revoke_case(op: Op, rp: RelyingParty) -> Case:
     tokens = await rp.flow(op.browser())
     pairs = [("token", tokens.refresh_token), ("token_type_hint", "refresh_token")]
@@ -134,14 +149,32 @@ async def introspect_case(op: Op, rp: RelyingParty) -> Case:
     return Case(rp.path("introspection_endpoint"), pairs, rp.authentication()[1], optional)
 
 
+async def device_authorization_case(op: Op, rp: RelyingParty) -> Case:
+    device = await op.client(grants=["urn:ietf:params:oauth:grant-type:device_code"], redirect_uris=[])
+    path = rp.path("device_authorization_endpoint")
+    return Case(path, [("scope", "openid")], device.authentication()[1], frozenset({"scope"}))
+
+
+async def par_case(op: Op, rp: RelyingParty) -> Case:
+    parameters = rp.request().parameters
+    # Who asks is known by the authentication already.
+    optional = frozenset({"client_id", "state", "nonce", "scope"})
+    path = rp.path("pushed_authorization_request_endpoint")
+    return Case(path, [*parameters.items()], rp.authentication()[1], optional)
+
+
 Make = Callable[[Op, RelyingParty], Awaitable[Case]]
 JSON_CASES: dict[str, Make] = {
     "token-code": code_case,
     "token-code-secret-post": post_authentication_case,
     "token-refresh": refresh_case,
     "token-client-credentials": client_credentials_case,
+    "token-password": password_case,
+    "token-device-code": device_code_case,
     "revoke": revoke_case,
     "introspect": introspect_case,
+    "device-authorization": device_authorization_case,
+    "par": par_case,
 }
 REQUIRED = frozenset({"grant_type", "code", "refresh_token", "device_code", "token", "client_id", "response_type"})
 
@@ -190,7 +223,7 @@ BODIES = {
 }
 
 
-FORM_ENDPOINTS = ("token", "revocation", "introspection")
+FORM_ENDPOINTS = ("token", "revocation", "introspection", "device_authorization", "pushed_authorization_request")
 
 
 async def test_a_body_that_is_no_form_is_an_error_of_rfc_6749(op: Op, rp: RelyingParty) -> None:
@@ -397,6 +430,48 @@ async def test_userinfo_takes_a_token_from_one_place_and_never_from_the_address(
     for bad in ("", " ", "a.b.c", "a" * 20_000, f"{token}x", token[:-4], f"{token} {token}"):
         answer = await op.running.get(path, headers={"Authorization": f"Bearer {bad}"})
         assert answer.status in {400, 401, 431}, bad
+
+
+# The page of the device flow
+
+
+async def test_the_device_page_takes_any_code_for_a_mistake(op: Op, rp: RelyingParty) -> None:
+    cookie = await op.running.session(await op.person())
+    for change, value in BROKEN.items():
+        body = f"user_code={value}"
+        if change != "huge":
+            answer = await op.running.get(f"/oauth/device?{body}", cookie=cookie)
+            assert_no_surprise(answer)
+            assert answer.status in {200, 400, 404}
+        answer = await op.running.post(
+            "/oauth/device", data=body.encode(), headers={"Content-Type": FORM}, cookie=cookie
+        )
+        assert_no_surprise(answer)
+        assert 400 <= answer.status < 500
+
+
+async def test_logout_takes_any_parameter_for_a_mistake_and_leads_nowhere(op: Op, rp: RelyingParty) -> None:
+    tokens = await rp.flow(op.browser())
+    pairs = [
+        ("id_token_hint", tokens.id_token),
+        ("client_id", rp.client_id),
+        ("post_logout_redirect_uri", "https://evil.example/"),
+        ("state", "abc"),
+        ("logout_hint", "ann"),
+        ("ui_locales", "en"),
+    ]
+    path = rp.path("end_session_endpoint")
+    for name, _ in pairs:
+        for change in CHANGES:
+            encoded = changed(pairs, name, change)
+            answers = [await op.running.post(path, data=encoded, headers={"Content-Type": FORM})]
+            if change != "huge":
+                answers.append(await op.running.get(f"{path}?{encoded.decode()}"))
+            for answer in answers:
+                assert_no_surprise(answer)
+                location = answer.headers.get("Location", "/")
+                assert not location.startswith("//"), (name, change)
+                assert location.startswith(("/", f"{op.running.origin}/")), (name, change, location)
 
 
 async def test_discovery_ignores_what_is_sent_with_it(op: Op) -> None:

@@ -160,3 +160,26 @@ async def test_a_wrong_redemption_uses_the_code_up_or_leaves_it_whole_but_never_
     code = await rp.sign_in(op.browser(), request)
     assert outcome(await rp.redeem(code, request, **changed)) == REFUSED
     assert outcome(await rp.redeem(code, request)) in {(200, ""), REFUSED}
+
+
+DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
+
+
+async def test_one_of_many_polls_of_a_device_gets_its_tokens(op: Op) -> None:
+    rp = await op.client("Television", auth_method="none", grants=[DEVICE, "refresh_token"], redirect_uris=[])
+    asked = (await rp.call("device_authorization_endpoint", {"scope": "openid"})).json
+    browser = op.browser()
+    page = await browser.sign_in(await browser.open(asked["verification_uri_complete"]))
+    typed = next(form for form in page.forms if "user_code" in form.fields)
+    page = await browser.submit(page, typed)
+    confirm = next(form for form in page.forms if len(form.buttons) > 1)
+    name, value = confirm.buttons[0]
+    assert (await browser.submit(page, confirm, **{name: value})).status == 200
+    fields = {"grant_type": DEVICE, "device_code": asked["device_code"]}
+    answers = await asyncio.gather(*(rp.call("token_endpoint", fields) for _ in range(PARALLEL)))
+    won = [answer for answer in answers if answer.status == 200]
+    assert len(won) == 1
+    assert {answer.json["error"] for answer in answers if answer.status != 200} <= {"slow_down", "invalid_grant"}
+    await rp.tokens(won[0])
+    op.clock.advance(60)
+    assert outcome(await rp.call("token_endpoint", fields)) == REFUSED

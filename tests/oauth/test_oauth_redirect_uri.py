@@ -13,8 +13,9 @@ WITH_QUERY = "https://rp.example.com/callback?tenant=a"
 LOOPBACK = "http://127.0.0.1/callback"
 LOOPBACK_PORT = "http://127.0.0.1:8400/callback"
 LOOPBACK_V6 = "http://[::1]/callback"
+LOCALHOST = "http://localhost:8400/callback"
 NATIVE = "com.example.app:/callback"
-ALL = (WEB, WITH_QUERY, LOOPBACK, LOOPBACK_PORT, LOOPBACK_V6, NATIVE)
+ALL = (WEB, WITH_QUERY, LOOPBACK, LOOPBACK_PORT, LOOPBACK_V6, LOCALHOST, NATIVE)
 
 OTHERS = {
     "prefix": "https://rp.example.com/callback/more",
@@ -99,6 +100,7 @@ SAME = {
     "loopback-any-port": "http://127.0.0.1:51004/callback",
     "loopback-low-port": "http://127.0.0.1:80/callback",
     "loopback-v6": LOOPBACK_V6,
+    "localhost": LOCALHOST,
     "loopback-v6-any-port": "http://[::1]:51004/callback",
     "native": NATIVE,
 }
@@ -146,3 +148,17 @@ async def test_no_known_open_redirect_is_a_redirect_uri(op: Op) -> None:
         answer = await op.running.get(target, cookie=cookie)
         assert answer.status == 400, uri
         assert "Location" not in answer.headers, uri
+
+
+async def test_no_known_open_redirect_is_a_post_logout_redirect_uri(op: Op) -> None:
+    rp = await op.client(post_logout_redirect_uris=["https://rp.example.com/bye", "https://example.com/"])
+    tokens = await rp.flow(op.browser(), pkce=False)
+    path = rp.path("end_session_endpoint")
+    for uri in open_redirects():
+        fields = {"id_token_hint": tokens.id_token, "post_logout_redirect_uri": uri}
+        answer = await op.running.post(path, data=fields)
+        location = answer.headers.get("Location", "/")
+        assert answer.status < 500, uri
+        assert not location.startswith(("//", "/\\")), uri
+        assert location.startswith(("/", f"{op.running.origin}/")), uri
+        assert "Refresh" not in answer.headers, uri

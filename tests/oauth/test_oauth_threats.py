@@ -9,10 +9,10 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 
 from gateway.accounts.users import Changes
-from tests.gateways import Answer, GatewayFactory
+from tests.gateways import Answer, GatewayFactory, field_of
 from tests.oauth.browser import Browser, Page
 from tests.oauth.op import Op, start_op
-from tests.oauth.relying_party import RelyingParty
+from tests.oauth.relying_party import AuthorizationRequest, RelyingParty
 
 REFUSED = (400, "invalid_grant")
 
@@ -154,11 +154,21 @@ async def test_a_scope_that_the_client_may_not_have_is_not_given(op: Op) -> None
     assert not {"preferred_username", "roles", "name"} & set(claims)
 
 
-async def test_the_scope_of_the_api_is_not_for_clients(op: Op, rp: RelyingParty) -> None:
+async def test_the_scope_of_the_api_is_not_for_clients(gateway_factory: GatewayFactory, echo: str) -> None:
+    """Even where a route requires it: whoever holds it acts as the person in everything."""
+    route = f"{{match: {{host: localhost, path: /app/**}}, upstream: '{echo}', require: {{scopes: [gateway]}}}}"
+    op = await start_op(gateway_factory, f"routes: [{route}]")
+    await op.person()
+    rp = await op.client(opens_routes=True, first_party=False)
+    assert "gateway" not in rp.metadata["scopes_supported"]
     tokens = await rp.flow(op.browser(), scope="openid gateway")
-    assert "gateway" not in tokens.answer.get("scope", "openid").split()
-    for path in ("/api/me", "/api/v1/users/me", "/api/v1/users/"):
-        assert (await op.running.get(path, token=tokens.access_token)).status in {401, 403}, path
+    assert tokens.answer["scope"] == "openid"
+    for path in ("/app/", "/api/v1/users/me/api-tokens", "/api/v1/users/"):
+        assert (await op.running.get(path, token=tokens.access_token)).status == 403, path
+    without = await op.client(first_party=False)
+    tokens = await without.flow(op.browser(), scope="openid gateway")
+    for path in ("/app/", "/api/me", "/api/v1/users/me", "/api/v1/users/"):
+        assert (await op.running.get(path, token=tokens.access_token)).status == 401, path
 
 
 async def test_tokens_of_clients_and_own_logins_do_not_mix(op: Op, rp: RelyingParty) -> None:
@@ -174,10 +184,12 @@ async def test_tokens_of_clients_and_own_logins_do_not_mix(op: Op, rp: RelyingPa
 
 
 async def test_a_token_for_another_audience_is_not_taken_at_userinfo(op: Op, rp: RelyingParty) -> None:
-    tokens = await rp.flow(op.browser(), scope="email")  # without openid: not OpenID Connect at all
-    answer = await op.running.get(rp.path("userinfo_endpoint"), token=tokens.access_token)
-    assert answer.status in {401, 403}
-    assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+    routes = await op.client(opens_routes=True, requires_pkce=True)
+    for client, status in ((rp, 403), (routes, 401)):  # without openid it is not about OpenID Connect at all
+        tokens = await client.flow(op.browser(), scope="email")
+        answer = await op.running.get(rp.path("userinfo_endpoint"), token=tokens.access_token)
+        assert answer.status == status
+        assert answer.headers["WWW-Authenticate"].startswith("Bearer")
 
 
 async def test_a_token_of_a_client_that_opens_no_routes_opens_none(gateway_factory: GatewayFactory, echo: str) -> None:
@@ -188,6 +200,75 @@ async def test_a_token_of_a_client_that_opens_no_routes_opens_none(gateway_facto
         rp = await op.client(opens_routes=opens, first_party=False)
         tokens = await rp.flow(op.browser())
         assert (await op.running.get("/app/", token=tokens.access_token)).status == status, opens
+
+
+async def test_people_are_one_to_routes_and_different_to_each_pairwise_client(
+    gateway_factory: GatewayFactory, echo: str
+) -> None:
+    """OpenID Connect Core 1.0 section 8.1: what a client calls a person is its business; whom it acts for is ours."""
+    route = f"{{match: {{host: localhost, path: /app/**}}, upstream: '{echo}'}}"
+    op = await start_op(gateway_factory, f"routes: [{route}]")
+    ann = await op.person()
+    subjects = {ann.id}
+    for host in ("one.example.com", "two.example.com"):
+        rp = await op.client(subject_type="pairwise", redirect_uris=[f"https://{host}/callback"], opens_routes=True)
+        tokens = await rp.flow(op.browser())
+        assert (await rp.userinfo(tokens.access_token))["sub"] == tokens.claims["sub"]
+        assert tokens.claims["sub"] not in subjects
+        subjects.add(tokens.claims["sub"])
+        answer = await op.running.get("/app/", token=tokens.access_token)
+        assert field_of(answer, "X-Forwarded-User") == ["ann"]
+
+
+# Pushed requests
+
+
+async def pushed(rp: RelyingParty, request: AuthorizationRequest) -> str:
+    """Push a request, and return the address that goes on with it."""
+    answer = await rp.call("pushed_authorization_request_endpoint", request.parameters)
+    assert answer.status == 201, answer.text
+    query = urlencode({"client_id": rp.client_id, "request_uri": answer.json["request_uri"]})
+    return f"{rp.metadata['authorization_endpoint']}?{query}"
+
+
+async def test_a_pushed_request_is_for_its_client_once_and_soon(op: Op, rp: RelyingParty) -> None:
+    other = await op.client("Other")
+    request, browser = rp.request(), op.browser()
+    address = await pushed(rp, request)
+    assert (await browser.open(address.replace(rp.client_id, other.client_id))).status == 400
+    # What stands beside it in the browser's hands changes nothing (RFC 9126 section 4).
+    bent = f"{address}&{urlencode({'scope': 'openid email', 'redirect_uri': 'https://evil.example/', 'state': 'x'})}"
+    code = rp.code(await browser.through(await browser.open(bent)), request)
+    tokens = await rp.tokens(await rp.redeem(code, request), request)
+    assert tokens.answer["scope"] == "openid"
+    assert (await browser.open(address)).status == 400
+    late = await pushed(rp, rp.request())
+    op.clock.advance(91)
+    assert (await browser.open(late)).status == 400
+
+
+async def test_a_client_that_has_to_push_does(op: Op) -> None:
+    rp = await op.client(require_pushed_authorization_requests=True)
+    request, browser = rp.request(), op.browser()
+    assert rp.error(await browser.open(request.url), request) == "invalid_request"
+    by_form = await browser.open(rp.metadata["authorization_endpoint"], request.parameters)
+    assert by_form.answer is not None
+    assert by_form.status == 400
+    assert rp.code(await browser.through(await browser.open(await pushed(rp, request))), request)
+
+
+async def test_a_request_that_is_pushed_is_judged_at_once(op: Op, rp: RelyingParty) -> None:
+    for parameters, error in (
+        ({"redirect_uri": "https://evil.example/"}, "invalid_request"),
+        ({"response_type": "bogus"}, "unsupported_response_type"),
+        ({"code_challenge_method": "plain"}, "invalid_request"),
+        ({"request_uri": "urn:ietf:params:oauth:request_uri:x"}, "invalid_request"),
+        ({"request": "x.y."}, "request_not_supported"),
+        ({"client_id": "client-other"}, "invalid_request"),
+    ):
+        asked = {**rp.request().parameters, **parameters}
+        answer = await rp.call("pushed_authorization_request_endpoint", asked)
+        assert (answer.status, answer.json["error"]) == (400, error), parameters
 
 
 # Responses
@@ -378,3 +459,16 @@ async def test_an_account_that_is_disabled_gets_nothing_more(op: Op, rp: Relying
     assert refused(await rp.redeem(code, request)) == REFUSED
     assert refused(await rp.refresh(tokens.refresh_token)) == REFUSED
     assert (await op.running.get(rp.path("userinfo_endpoint"), token=tokens.access_token)).status == 401
+
+
+async def test_what_is_granted_for_a_login_ends_with_it_and_offline_access_stays(op: Op) -> None:
+    rp = await op.client()
+    browser = op.browser()
+    within = await rp.flow(browser)
+    offline = await rp.flow(browser, scope="openid offline_access")
+    page = await browser.open(f"{op.running.origin}/logout")
+    await browser.submit(page, page.forms[0])
+    assert refused(await rp.refresh(within.refresh_token)) == REFUSED
+    assert (await op.running.get(rp.path("userinfo_endpoint"), token=within.access_token)).status == 401
+    await rp.userinfo(offline.access_token)
+    await rp.tokens(await rp.refresh(offline.refresh_token))
