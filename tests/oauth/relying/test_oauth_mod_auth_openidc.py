@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 import aiohttp
 import pytest
@@ -89,6 +91,7 @@ async def site(directory: Path, op: Op) -> AsyncIterator[str]:
         backchannel_logout_uri=f"{at}/app/callback?logout=backchannel",
         requires_pkce=True,
         first_party=False,
+        opens_routes=True,  # as an administrator registers it: only then it may be on our own network
     )
     async with served(directory, at, op.metadata["issuer"], client):
         yield at
@@ -134,3 +137,25 @@ async def test_login_shows_the_application_who_it_is(op: Op, site: str) -> None:
         assert person.browser.seen == ["login", "consent"]
         assert (await person.at(f"{site}/app/index.shtml")).text == answer.text
         assert person.browser.seen == ["login", "consent"]
+
+
+async def test_logout_there_is_logout_here(op: Op, site: str) -> None:
+    async with person_at(op) as person:
+        await person.at(f"{site}/app/index.shtml")
+        answer = await person.at(f"{site}/app/callback?logout={quote(f'{site}/bye.txt', safe='')}")
+        assert answer.text == "bye"
+        person.browser.seen.clear()
+        await person.at(f"{site}/app/index.shtml")
+        assert person.browser.seen == ["login"]
+
+
+async def test_logout_here_is_logout_there(op: Op, site: str) -> None:
+    """The gateway tells Apache (back-channel logout); its session is gone although its cookie is still there."""
+    async with person_at(op) as person:
+        await person.at(f"{site}/app/index.shtml")
+        await person.visit(f"{op.running.origin}/logout")
+        person.browser.seen.clear()
+        async with asyncio.timeout(10):
+            while "login" not in person.browser.seen:
+                await person.at(f"{site}/app/index.shtml")
+                await asyncio.sleep(0.05)

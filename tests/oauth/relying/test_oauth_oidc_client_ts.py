@@ -128,6 +128,16 @@ async def test_a_single_page_application_signs_in_and_renews(op: Op, app: App) -
         assert renewed["profile"]["sub"] == user["profile"]["sub"]
 
 
+async def test_a_single_page_application_signs_out(app: App) -> None:
+    async with browser() as page:
+        await begin(page, app)
+        await page.evaluate("void manager.signoutRedirect()")
+        await expect(page).to_have_url(f"{app.url}?bye")
+        await expect(page.get_by_role("heading")).to_have_text("Nobody")
+        await page.evaluate("void manager.signinRedirect()")
+        await expect(page.get_by_role("heading")).to_have_text("Sign in")
+
+
 async def test_a_refusal_at_the_consent_page_comes_back_as_an_error(app: App) -> None:
     async with browser() as page:
         await page.goto(app.url)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from jwcrypto.jwk import JWK
 
-from gateway.oauth.state.client_metadata import AUTH_METHODS, ID_TOKEN_ALGORITHMS
+from gateway.oauth.state.client_metadata import AUTH_METHODS, DEVICE_CODE, ID_TOKEN_ALGORITHMS
 from tests.gateways import GatewayFactory
 from tests.oauth.op import Op, start_op
 from tests.oauth.relying.node import play
@@ -92,6 +92,26 @@ async def test_a_program_gets_a_token_of_its_own(gateway_factory: GatewayFactory
     assert "refresh_token" not in done["tokens"]
     assert done["token"]["active"] is True
     assert done["token"]["sub"] == client.client_id
+
+
+async def test_a_device_is_signed_in_from_elsewhere(op: Op, flow: Play) -> None:
+    client = await op.client(auth_method="none", grants=[DEVICE_CODE, "refresh_token"], redirect_uris=[])
+    done = await flow("device", op, client)
+    assert done["claims"]["sub"] == (await op.person()).id
+    assert done["refresh"] is True
+
+
+async def test_a_request_is_pushed(op: Op, flow: Play) -> None:
+    client = await op.client(require_pushed_authorization_requests=True)
+    done = await flow("pushed", op, client)
+    assert done["names"] == ["client_id", "request_uri"]
+    assert done["claims"]["sub"] == (await op.person()).id
+
+
+async def test_logout_comes_back_and_ends_what_was_granted(op: Op, flow: Play) -> None:
+    client = await op.client(post_logout_redirect_uris=[BYE])
+    done = await flow("logout", op, client)
+    assert done == {"back": BYE, "same_state": True, "refresh": "invalid_grant"}
 
 
 async def test_a_client_registers_itself(gateway_factory: GatewayFactory, flow: Play) -> None:
