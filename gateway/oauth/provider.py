@@ -50,6 +50,7 @@ from gateway.oauth.token import TokenEndpoint
 from gateway.oauth.userinfo import UserinfoEndpoint
 from gateway.observability.metrics import Metrics
 from gateway.policy.client import TrustedProxies
+from gateway.policy.rate_limit import RateLimit
 from gateway.storage.database import Database
 from gateway.storage.events import EventFeed
 from gateway.tokens.keys import SigningKeys
@@ -57,6 +58,8 @@ from gateway.tokens.master_key import MasterKey
 from gateway.tokens.refresh import REFRESH_TYPE
 from gateway.tokens.sealed import SealedTokens
 
+# Each request of somebody who is not signed in waits in the database; a whole office may come by one address.
+ANONYMOUS: Final = RateLimit(requests=3000, seconds=600, by_user=False)
 # Named in the metadata; a client has those that it is registered for. The old ones, password and implicit, are not
 # named: nobody should begin to use them, and whoever was given one knows.
 GRANTS: Final = ("authorization_code", "refresh_token", "client_credentials", DEVICE_CODE)
@@ -82,6 +85,7 @@ class Provider:
     device_attempts: Attempts
     end_sessions: EndSessions
     back_channel: BackChannel
+    strangers: Strangers
     routes: list[web.RouteDef]
     cleaning: tuple[Callable[[], Awaitable[int]], ...]
 
@@ -138,6 +142,7 @@ def build_provider(around: Surroundings) -> Provider:
         device_attempts=Attempts("device", database, settings.login, clock),
         end_sessions=EndSessions(clients, hints, subjects),
         back_channel=BackChannel(notices, clients, around.keys, subjects, issuer=issuer, feed=around.feed, clock=clock),
+        strangers=Strangers(ANONYMOUS, around.proxies, clock),
         routes=[route for endpoint in endpoints for route in endpoint.routes(settings.server.prefix)],
         cleaning=(
             parts.codes.forget_unused,

@@ -9,6 +9,7 @@ from aiohttp import web
 from gateway.oauth.authorize import Authorization, NeedsConsent, NeedsLogin, Outcome, RequestRefused, ToClient
 from gateway.oauth.parameters import read_parameters
 from gateway.oauth.problem import OAuthError
+from gateway.oauth.strangers import Strangers
 from gateway.problem import Problem
 from gateway.web.frame import Frame
 from gateway.web.pages import Pages, redirect
@@ -21,10 +22,11 @@ CONSENT = "oauth/consent"
 class AuthorizePage:
     """The authorization endpoint (RFC 6749 section 3.1)."""
 
-    def __init__(self, *, frame: Frame, pages: Pages, authorization: Authorization) -> None:
+    def __init__(self, *, frame: Frame, pages: Pages, authorization: Authorization, strangers: Strangers) -> None:
         self._frame = frame
         self._pages = pages
         self._authorization = authorization
+        self._strangers = strangers
 
     def routes(self) -> list[web.RouteDef]:
         path = self._pages.path(AUTHORIZE)
@@ -34,6 +36,8 @@ class AuthorizePage:
         try:
             parameters = await read_parameters(request)
             owner = (await browser_session(request)).owner
+            if owner is None and "request_uri" not in parameters:
+                self._strangers.admit(request)
             return self._answer(await self._authorization.decide(parameters, owner))
         except OAuthError as error:
             return self._refused(request, error)
@@ -46,6 +50,7 @@ class AuthorizePage:
         try:
             parameters = await read_parameters(request)
             if "request_uri" not in parameters:
+                self._strangers.admit(request)
                 request_uri = await self._authorization.keep(parameters)
                 query = {"client_id": parameters["client_id"], "request_uri": request_uri}
             else:
@@ -72,4 +77,4 @@ class AuthorizePage:
         """Say it here: who asked, or where an answer belongs, is not certain (RFC 6749 section 4.1.2.1)."""
         detail = f"The application sent you here with a request that cannot be used. {error.description}"
         code = "request_refused" if isinstance(error, RequestRefused) else error.error
-        return self._frame.problem(request, Problem(400, code, detail))
+        return self._frame.problem(request, Problem(error.status, code, detail, headers=error.headers))

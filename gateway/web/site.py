@@ -122,7 +122,9 @@ def build_site(
     signed_in = SignedIn(frame, pages, csrf, return_to, visits)
     console = Console(pages, signed_in, clock)
     account = AccountPage(pages=pages, signed_in=signed_in, console=console)
-    authorize = AuthorizePage(frame=frame, pages=pages, authorization=provider.authorization)
+    authorize = AuthorizePage(
+        frame=frame, pages=pages, authorization=provider.authorization, strangers=provider.strangers
+    )
     words = GrantWords(settings, provider.audiences.resources)
     consent = ConsentPage(
         frame=frame,

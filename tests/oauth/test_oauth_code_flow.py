@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import hashlib
 from datetime import timedelta
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 
+from gateway.policy.rate_limit import Buckets, RateLimit
 from tests.fake_clock import FakeClock
-from tests.oauth.party import CALLBACK, Party, claims, landed, party
+from tests.oauth.party import CALLBACK, FORM, Party, claims, landed, party
 
 __all__ = ["party"]
 
@@ -150,3 +151,19 @@ async def test_silence_is_kept(party: Party, clock: FakeClock) -> None:
     assert landed(await party.authorize(prompt="none", cookie=""))["error"] == "login_required"
     clock.advance(timedelta(seconds=30))
     assert landed(await party.authorize(prompt="none", max_age="20"))["error"] == "login_required"
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_strangers_cannot_fill_the_database(party: Party, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    provider = party.running.gateway.provider
+    monkeypatch.setattr(provider.strangers, "_limit", RateLimit(2, 60, by_user=False))
+    monkeypatch.setattr(provider.strangers, "_buckets", Buckets(RateLimit(2, 60, by_user=False)))
+    seen = []
+    for _ in range(4):
+        if method == "GET":
+            seen.append((await party.authorize(cookie="")).status)
+        else:
+            form = urlencode({"client_id": party.client_id, "redirect_uri": CALLBACK})
+            seen.append((await party.running.send("POST", "/oauth/authorize", headers=FORM, data=form)).status)
+    assert seen == [303, 303, 429, 429]
+    assert (await party.authorize()).status == 303
