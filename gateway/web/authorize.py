@@ -17,6 +17,7 @@ from gateway.web.session_storage import browser_session
 
 AUTHORIZE = "oauth/authorize"
 CONSENT = "oauth/consent"
+_NEXT_STEP = "Go back to it and try again; if that does not help, tell the people who run it."
 
 
 class AuthorizePage:
@@ -75,6 +76,6 @@ class AuthorizePage:
 
     def _refused(self, request: web.Request, error: OAuthError) -> web.Response:
         """Say it here: who asked, or where an answer belongs, is not certain (RFC 6749 section 4.1.2.1)."""
-        detail = f"The application sent you here with a request that cannot be used. {error.description}"
+        detail = f"The application's request cannot be used. {error.description} {_NEXT_STEP}"
         code = "request_refused" if isinstance(error, RequestRefused) else error.error
         return self._frame.problem(request, Problem(error.status, code, detail, headers=error.headers))

@@ -108,7 +108,9 @@ class ConsentPage:
         )
 
     def _refused(self, request: web.Request, error: OAuthError) -> web.Response:
-        return self._frame.problem(request, Problem(400, "request_refused", error.description))
+        return self._frame.problem(
+            request, Problem(400, "request_refused", f"{error.description} Go back to the application and try again.")
+        )
 
 
 def _form(request_uri: str) -> str:

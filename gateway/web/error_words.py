@@ -53,8 +53,8 @@ _BY_CODE: Final[dict[str, ErrorWords]] = {
     "form_expired": ErrorWords(
         "This page has expired", "It was open for too long, or in another window. Go back, reload, and try again."
     ),
-    "request_refused": ErrorWords("This application's request cannot be used", ""),
-    "invalid_request": ErrorWords("This application's request cannot be used", ""),
+    "request_refused": ErrorWords("This cannot go on", ""),
+    "invalid_request": ErrorWords("This cannot go on", ""),
     "device_expired": ErrorWords(
         "The device does not wait any more", "It took too long, or has been answered. Start over on your device."
     ),

@@ -135,7 +135,8 @@ async def test_unknown_request_is_a_page(browser: Browser, request_uri: str) -> 
     await browser.sign_in()
     answer = await browser.get(f"/oauth/consent?request_uri={request_uri.replace(chr(0), '%00')}")
     assert answer.status == 400
-    assert "cannot be used" in answer.text
+    assert "This cannot go on" in answer.text
+    assert "Go back to the application and try again." in answer.text
 
 
 async def test_page_cannot_be_framed_or_kept(world: World, browser: Browser) -> None:
