@@ -19,11 +19,12 @@ from gateway.oauth.problem import OAuthError
 from gateway.oauth.state.consents import Consents
 from gateway.oauth.state.requests import AuthorizationRequests
 from gateway.problem import Problem
-from gateway.web.application import application_of, destination_of, led_to_by
+from gateway.web.application import application_of, destination_of
 from gateway.web.authorize import AUTHORIZE, CONSENT
+from gateway.web.continuing import Continuing, go_on, to_application
 from gateway.web.frame import Frame
 from gateway.web.grant_words import GrantWords
-from gateway.web.pages import Pages, redirect
+from gateway.web.pages import Pages
 from gateway.web.signed_in import SignedIn, Visitor
 
 FORM: Final = "consent"
@@ -69,20 +70,26 @@ class ConsentPage:
         try:
             match fields.get("decision"):
                 case "allow":
-                    return redirect(await self._allow(request_uri, visitor))
+                    return await self._allow(request, request_uri, visitor)
                 case "deny":
-                    return redirect(await self._authorization.refuse(request_uri))
+                    return await self._deny(request, request_uri)
                 case _:
                     return await self._ask(request_uri, visitor)
         except OAuthError as error:
             return self._refused(request, error)
 
-    async def _allow(self, request_uri: str, visitor: Visitor) -> str:
+    async def _allow(self, request: web.Request, request_uri: str, visitor: Visitor) -> web.Response:
         _, asked = await self._authorization.waiting_request(request_uri)
         account_id = visitor.owner.account_id
         await self._consents.remember(account_id, asked.client.id, asked.scopes, asked.resources, _claims(asked))
         await self._requests.consent(request_uri, account_id)
-        return self._pages.path(AUTHORIZE, client_id=asked.client.id, request_uri=request_uri)
+        url = self._pages.path(AUTHORIZE, client_id=asked.client.id, request_uri=request_uri)
+        return go_on(self._pages, request, url, _back_to(asked))
+
+    async def _deny(self, request: web.Request, request_uri: str) -> web.Response:
+        _, asked = await self._authorization.waiting_request(request_uri)
+        url = await self._authorization.refuse(request_uri)
+        return go_on(self._pages, request, url, _back_to(asked))
 
     async def _ask(self, request_uri: str, visitor: Visitor) -> web.Response:
         _, asked = await self._authorization.waiting_request(request_uri)
@@ -90,7 +97,7 @@ class ConsentPage:
         back = self._pages.path(AUTHORIZE, client_id=client.id, request_uri=request_uri)
         return self._pages.render(
             "consent",
-            leads_to=led_to_by(client, asked.redirect_uri),
+            leads_to=_back_to(asked).sources,
             action=self._pages.path(CONSENT, request_uri=request_uri),
             csrf_token=self._signed_in.token(visitor, _form(request_uri)),
             application=application_of(client, await self._consents.owner_of(client), self._brand),
@@ -115,6 +122,10 @@ class ConsentPage:
 
 def _form(request_uri: str) -> str:
     return f"{FORM} {request_uri}"
+
+
+def _back_to(asked: AuthorizationRequest) -> Continuing:
+    return to_application(asked.client.name, asked.client, asked.redirect_uri)
 
 
 def _claims(asked: AuthorizationRequest) -> Collection[str]:

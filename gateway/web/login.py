@@ -14,7 +14,7 @@ from gateway.accounts.user import User
 from gateway.clock import Clock
 from gateway.errors import FieldError, LoginRefused, Overloaded, TooManyAttempts
 from gateway.policy.challenge import challenge_header
-from gateway.web.continuing import Continuations
+from gateway.web.continuing import Continuations, go_on
 from gateway.web.csrf import FIELD, Csrf
 from gateway.web.form import read_form
 from gateway.web.frame import Frame
@@ -134,7 +134,8 @@ class LoginPage:
         except (LoginRefused, Overloaded) as error:
             return await self._form(request, destination, name, fields, refusal(error))
         await self._begin(request, user, remembered="remember" in fields)
-        return redirect(self._after_login(request, destination))
+        url = self._after_login(request, destination)
+        return go_on(self._pages, request, url, await self._continuations.of(destination))
 
     async def _begin(self, request: web.Request, user: User, *, remembered: bool) -> None:
         visit = self._visits.of(request)

@@ -14,7 +14,7 @@ from gateway.clock import Clock
 from gateway.config.settings import Registration
 from gateway.errors import FieldError, InvalidInput, Overloaded
 from gateway.problem import Problem
-from gateway.web.continuing import Continuations
+from gateway.web.continuing import Continuations, go_on
 from gateway.web.csrf import FIELD, Csrf
 from gateway.web.form import read_form
 from gateway.web.frame import Frame
@@ -95,7 +95,8 @@ class RegisterPage:
             login_url = self._pages.path("login", destination)
             return self._pages.render("registered", email=user.email, login_url=login_url)
         await self._sign_in(request, user)
-        return redirect(self._onward.first_step(destination))
+        url = self._onward.first_step(destination)
+        return go_on(self._pages, request, url, await self._continuations.of(destination))
 
     async def _sign_in(self, request: web.Request, user: User) -> None:
         visit = self._visits.of(request)

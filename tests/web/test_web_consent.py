@@ -12,7 +12,7 @@ import pytest
 
 from gateway.oauth.state.registry import Rights
 from tests.web.asking import CALLBACK, consent_page, decide, register, told
-from tests.web.portal import Browser, Portals, World
+from tests.web.portal import PASSWORD, Browser, Portals, World
 
 
 def read(text: str) -> str:
@@ -309,3 +309,30 @@ async def test_application_asks_to_sign_in_again(
     assert 'value="bea"' in page.text
     done = await browser.sign_in(answer.location)
     assert "Allow Wiki to use your account?" in read((await browser.follow(done))[0].text)
+
+
+@pytest.mark.parametrize(
+    ("redirect_uri", "headers", "status"),
+    [
+        (CALLBACK, {"Sec-Fetch-Dest": "document"}, 200),
+        (CALLBACK, {}, 303),
+        ("com.example.app:/cb", {"Sec-Fetch-Dest": "document"}, 303),
+    ],
+    ids=["browser", "program", "own scheme"],
+)
+async def test_form_ends_before_browsers_go_on(
+    world: World, browser: Browser, redirect_uri: str, headers: dict[str, str], status: int
+) -> None:
+    wiki = await register(world, redirect_uris=[redirect_uri])
+    login = (await browser.get(wiki.url())).location
+    signed_in = await browser.submit(login, {"username": "ann", "password": PASSWORD}, **headers)
+    assert signed_in.status == status
+    path, page = await consent_page(browser, wiki.url())
+    form = {"csrf_token": page.token, "decision": "deny"}
+    denied = await browser.send("POST", path, headers, form)
+    assert denied.status == status
+    if status == 200:
+        assert f'content="0;url=http://localhost:{world.port}/oauth/authorize?' in signed_in.text
+        found = re.search(r'content="0;url=(https://[^"]+)"', denied.text)
+        assert found
+        assert told(unescape(found[1]))["error"] == "access_denied"

@@ -25,6 +25,7 @@ class Listening:
 
     address: str
     told: list[dict[str, str]] = field(default_factory=list)
+    goes_on_to: str = "/"
 
     @property
     def callback(self) -> str:
@@ -36,7 +37,7 @@ async def listen(bound: socket, address: str) -> tuple[Listening, web.AppRunner]
 
     async def callback(request: web.Request) -> web.Response:
         listening.told.append(dict(request.query))
-        return web.Response(status=302, headers={"Location": "/"})
+        return web.Response(status=302, headers={"Location": listening.goes_on_to})
 
     async def front(_: web.Request) -> web.Response:
         return web.Response(
@@ -104,11 +105,33 @@ async def test_denied_and_taken_back(world: World, chromium: Browser, applicatio
         await page.get_by_role("button", name="Allow").click()
         await arrived(page)
         await page.goto(world.url("localhost", "/account"))
-        await page.get_by_role("link", name="Connected applications").click()
+        await page.get_by_role("navigation").get_by_role("link", name="Connected applications").click()
         await page.get_by_role("button", name="Take back what Wiki may do").click()
         await expect(page.get_by_role("status")).to_have_text("The application can no longer use your account.")
         await page.goto(world.url("localhost", wiki.url()))
         await expect(page.get_by_role("heading", level=1)).to_have_text("Allow Wiki to use your account?")
+
+
+@pytest.mark.parametrize("javascript", [True, False], ids=["javascript", "no-javascript"])
+async def test_application_sends_people_on_to_another_origin(
+    world: World, chromium: Browser, application: Listening, javascript: bool
+) -> None:
+    # As one callback does that serves several applications. The form's policy cannot name what is not known.
+    application.goes_on_to = f"{application.address.replace('127.0.0.1', 'elsewhere.localhost')}/"
+    wiki = await asking(world, application)
+    async with opened(chromium, java_script_enabled=javascript) as page:
+        for decision in ("Deny", "Allow"):
+            await page.goto(world.url("localhost", wiki.url()))
+            if decision == "Deny":
+                await sign_in(page)
+            await page.get_by_role("button", name=decision).click()
+            await arrived(page)
+            assert page.url == application.goes_on_to
+        await page.goto(world.url("localhost", wiki.url(prompt="login")))
+        await sign_in(page)
+        await arrived(page)
+        await page.go_back()
+        await expect(page.get_by_role("heading", level=1)).to_have_text("Sign in again")
 
 
 async def test_application_on_ipv6_is_reached(world: World, chromium: Browser) -> None:
@@ -197,6 +220,7 @@ async def test_pages_fit_a_phone_and_a_finger(
     async with opened(chromium, viewport=phone, has_touch=True, is_mobile=True, color_scheme=scheme) as page:
         await page.goto(world.url("localhost", wiki.url("openid profile email roles offline_access")))
         await sign_in(page)
+        await expect(page.get_by_role("button", name="Deny")).to_be_visible()
         await fits(page)
         await page.get_by_role("button", name="Allow").click()
         await arrived(page)
@@ -222,7 +246,7 @@ async def test_menu_opens_without_javascript(world: World, chromium: Browser) ->
     async with opened(chromium, viewport=phone, java_script_enabled=False) as page:
         await page.goto(world.url("localhost", "/account"))
         await sign_in(page)
-        link = page.get_by_role("link", name="Connected applications")
+        link = page.get_by_role("navigation").get_by_role("link", name="Connected applications")
         await expect(link).to_be_hidden()
         await page.get_by_text("Menu").click()
         await link.click()
