@@ -1,4 +1,4 @@
-"""Random requests to the two endpoints that everything goes through: no answer is a surprise."""
+"""Random requests to the endpoints that take parameters: no answer is a surprise."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 
 from tests.oauth.op import Op
 from tests.oauth.relying_party import FORM, RelyingParty
-from tests.oauth.test_oauth_bad_input import assert_error_shape, assert_no_surprise, authorize, callback_error
+from tests.oauth.test_oauth_bad_input import (
+    FORM_ENDPOINTS,
+    assert_error_shape,
+    assert_no_surprise,
+    authorize,
+    callback_error,
+)
 
 NAMES = (
     *("client_id", "redirect_uri", "response_type", "scope", "state", "nonce", "prompt", "max_age", "claims"),
@@ -79,9 +85,10 @@ async def test_authorize_survives_random_parameters(op: Op, rp: RelyingParty) ->
     )
 
 
-async def test_token_survives_random_parameters(op: Op, rp: RelyingParty) -> None:
+@pytest.mark.parametrize("endpoint", FORM_ENDPOINTS)
+async def test_endpoints_of_clients_survive_random_parameters(op: Op, rp: RelyingParty, endpoint: str) -> None:
     loop = asyncio.get_running_loop()
-    path, headers = rp.path("token_endpoint"), {**rp.authentication()[1], "Content-Type": FORM}
+    path, headers = rp.path(f"{endpoint}_endpoint"), {**rp.authentication()[1], "Content-Type": FORM}
 
     async def one(pairs: list[tuple[str, bytes]]) -> None:
         for sent in (headers, {"Content-Type": FORM}):
