@@ -16,6 +16,7 @@ from gateway.oauth.state.client import Client
 from gateway.oauth.state.clients import Clients
 
 METHODS: Final = ("client_secret_basic", "client_secret_post", "private_key_jwt", "none")
+_NOT_BASIC: Final = "The Authorization field is not Basic with a client's name and secret."
 _FAILED: Final = "The client is not known, or it did not authenticate as it is registered."
 
 
@@ -75,13 +76,12 @@ def _presented(headers: Mapping[str, str], parameters: Parameters) -> tuple[str,
 def _basic(authorization: str) -> tuple[str, str]:
     """Return name and secret, both form-encoded before they were put together (RFC 6749 section 2.3.1)."""
     scheme, _, encoded = authorization.partition(" ")
-    failed = invalid_client("The Authorization field is not Basic with a client's name and secret.", by_header=True)
     if scheme.lower() != "basic":
-        raise failed
+        raise invalid_client(_NOT_BASIC, by_header=True)
     try:
         name, colon, secret = b64decode(encoded.strip(), validate=True).decode("utf-8").partition(":")
     except (binascii.Error, UnicodeDecodeError) as error:
-        raise failed from error
+        raise invalid_client(_NOT_BASIC, by_header=True) from error
     if not colon or not name or not secret:
-        raise failed
+        raise invalid_client(_NOT_BASIC, by_header=True)
     return unquote_plus(name), unquote_plus(secret)

@@ -119,8 +119,11 @@ def _check(name: str, value: str) -> None:
 
 
 async def _body(request: web.Request) -> bytes:
+    content = request.content
+    if content.is_eof():  # as it is with most: nothing to wait for
+        return content.read_nowait()
     parts, size = [], 0
-    async for part in request.content.iter_any():
+    async for part in content.iter_any():
         size += len(part)
         if size > _LARGEST_BYTES:
             raise OAuthError("invalid_request", "The body is too large.", status=413)

@@ -17,6 +17,7 @@ from gateway.errors import GatewayError, Overloaded, StorageError, TooManyAttemp
 
 _log: Final = logging.getLogger(__name__)
 _FORBIDDEN: Final = re.compile(r"[^\x20\x21\x23-\x5b\x5d-\x7e]")
+_to_json: Final = json.JSONEncoder(separators=(",", ":")).encode
 _NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 # RFC 6749 section 5.1: what holds tokens is kept by nobody.
 _JSON_HEADERS: Final = {"Cache-Control": "no-store", "Pragma": "no-cache", "X-Content-Type-Options": "nosniff"}
@@ -48,7 +49,7 @@ def json_answer(
     document: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] = _NO_HEADERS
 ) -> web.Response:
     """Answer with JSON that no cache keeps."""
-    body = json.dumps(document, separators=(",", ":")).encode()
+    body = _to_json(document).encode()
     return web.Response(body=body, status=status, content_type="application/json", headers={**_JSON_HEADERS, **headers})
 
 
