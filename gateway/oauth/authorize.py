@@ -59,7 +59,20 @@ class NeedsConsent:
     request_uri: str = field(repr=False)
 
 
-Outcome = ToClient | NeedsLogin | NeedsConsent
+@dataclass(frozen=True, slots=True)
+class NotByItself:
+    """An error for a client that nobody has checked: the person may take it there, and is not sent.
+
+    Else anybody could register an address and have people sent to it by a link of ours (RFC 9700 section 4.11.2).
+    """
+
+    url: str = field(repr=False)
+    redirect_uri: str
+    client: Client
+    error: OAuthError
+
+
+Outcome = ToClient | NeedsLogin | NeedsConsent | NotByItself
 
 
 class Agreed(Protocol):
@@ -114,7 +127,11 @@ class Authorization:
         except RequestRefused:
             raise
         except Exception as error:
-            return ToClient(self._error_url(redirect_uri, parameters, as_oauth_error(error)))
+            told = as_oauth_error(error)
+            url = self._error_url(redirect_uri, parameters, told)
+            if client.is_checked or "none" in parameters.get("prompt", "").split():
+                return ToClient(url)
+            return NotByItself(url, redirect_uri, client, told)
 
     async def keep(self, parameters: Parameters) -> str:
         """Let a request wait that has not been judged yet; its client and address are known. Raises RequestRefused."""

@@ -76,13 +76,8 @@ def _source(address: str) -> str:
     return "http:" if address.startswith("http://[") else origin_of(address)
 
 
-def is_checked(client: Client) -> bool:
-    """Tell whether an administrator registered a client: nobody owns it, and it cannot change itself."""
-    return client.first_party or (client.owner_id is None and client.registration_hash is None)
-
-
 def _unchecked(client: Client, owner: str, brand: str) -> str:
-    if is_checked(client):
+    if client.is_checked:
         return ""
     by = f"Registered by {owner}." if owner else "It registered itself."
     return f"{by} {brand} has not checked it."

@@ -6,13 +6,14 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
-from gateway.oauth.authorize import Authorization, NeedsConsent, NeedsLogin, Outcome, RequestRefused, ToClient
+from gateway.oauth.authorize import Authorization, NeedsConsent, NeedsLogin, NotByItself, RequestRefused, ToClient
 from gateway.oauth.parameters import read_parameters
 from gateway.oauth.problem import OAuthError
 from gateway.oauth.strangers import Strangers
 from gateway.problem import Problem
+from gateway.web.application import destination_of
 from gateway.web.frame import Frame
-from gateway.web.pages import Pages, redirect
+from gateway.web.pages import Action, Pages, redirect
 from gateway.web.session_storage import browser_session
 
 AUTHORIZE = "oauth/authorize"
@@ -39,9 +40,10 @@ class AuthorizePage:
             owner = (await browser_session(request)).owner
             if owner is None and "request_uri" not in parameters:
                 self._strangers.admit(request)
-            return self._answer(await self._authorization.decide(parameters, owner))
+            outcome = await self._authorization.decide(parameters, owner)
         except OAuthError as error:
             return self._refused(request, error)
+        return self._offered(request, outcome) if isinstance(outcome, NotByItself) else self._answer(outcome)
 
     async def post(self, request: web.Request) -> web.Response:
         """Take a request from a form (OpenID Connect Core 1.0 section 3.1.2.1), and go on with a GET.
@@ -60,7 +62,17 @@ class AuthorizePage:
             return self._refused(request, error)
         return redirect(f"{self._pages.path(AUTHORIZE)}?{urlencode(query)}")
 
-    def _answer(self, outcome: Outcome) -> web.Response:
+    def _offered(self, request: web.Request, outcome: NotByItself) -> web.Response:
+        return self._pages.render(
+            "error",
+            status=outcome.error.status,
+            heading="That did not work",
+            sentence=f"{outcome.client.name} asked for something that it cannot get. {outcome.error.description}",
+            actions=[Action(f"Back to {destination_of(outcome.redirect_uri)}", outcome.url, quiet=True)],
+            request_id=self._frame.request_id(request),
+        )
+
+    def _answer(self, outcome: ToClient | NeedsLogin | NeedsConsent) -> web.Response:
         match outcome:
             case ToClient():
                 return redirect(outcome.url)

@@ -16,7 +16,7 @@ from gateway.oauth.authorize import Authorization
 from gateway.oauth.problem import OAuthError
 from gateway.oauth.state.client import Client
 from gateway.oauth.state.client_uris import is_private
-from gateway.web.application import destination_of, is_checked, led_to_by
+from gateway.web.application import destination_of, led_to_by
 from gateway.web.pages import Pages, redirect
 from gateway.web.return_to import Destination, Place
 
@@ -63,7 +63,7 @@ class Continuations:
             return _NOWHERE  # the endpoint will say so
         client = asked.client
         # Anybody may have registered a name: where it leads says more.
-        name = client.name if is_checked(client) else f"{client.name} ({destination_of(asked.redirect_uri)})"
+        name = client.name if client.is_checked else f"{client.name} ({destination_of(asked.redirect_uri)})"
         return to_application(name, client, asked.redirect_uri)
 
 

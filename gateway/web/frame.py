@@ -36,7 +36,7 @@ class Frame:
     def __init__(self, pages: Pages, storage: SessionStorage, request_id: RequestId) -> None:
         self._pages = pages
         self._session = session_middleware(storage)
-        self._request_id = request_id
+        self.request_id = request_id
 
     def __call__(self, handler: PageHandler) -> PageHandler:
         """Return ``handler`` with a session to ask for and with its errors answered."""
@@ -54,14 +54,14 @@ class Frame:
                     raise
                 return self.problem(request, Problem(error.status, "http_error", error.reason))
             except Exception:
-                _log.exception("a page failed", extra={"request_id": self._request_id(request)})
+                _log.exception("a page failed", extra={"request_id": self.request_id(request)})
                 return self.problem(request, INTERNAL)
 
         return framed
 
     def problem(self, request: web.Request, problem: Problem, *, retry: str | None = None) -> web.Response:
         """Answer with a page for people and problem+json for programs."""
-        request_id = self._request_id(request)
+        request_id = self.request_id(request)
         if accepts_html(request.headers):
             return self._pages.error_page(problem, request_id, request, retry=retry)
         return problem_response(problem, request_id)

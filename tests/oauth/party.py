@@ -89,12 +89,13 @@ async def open_party(
     *,
     first_party: bool = True,
     opens_routes: bool = True,
+    manages_itself: bool = False,
 ) -> Party:
     """Serve a gateway with ann signed in, and an application of these metadata."""
     running = await gateway_factory(clock=clock)
     gateway = running.gateway
     rights = Rights(first_party=first_party, opens_routes=opens_routes)
-    issued = await gateway.registry.create(checked_metadata(metadata), rights)
+    issued = await gateway.registry.create(checked_metadata(metadata), rights, manages_itself=manages_itself)
     return Party(running, issued, await running.session(await running.user()))
 
 

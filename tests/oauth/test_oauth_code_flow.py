@@ -11,7 +11,8 @@ import pytest
 
 from gateway.policy.rate_limit import Buckets, RateLimit
 from tests.fake_clock import FakeClock
-from tests.oauth.party import CALLBACK, FORM, Party, claims, landed, party
+from tests.gateways import GatewayFactory
+from tests.oauth.party import CALLBACK, FORM, Party, claims, landed, open_party, party
 
 __all__ = ["party"]
 
@@ -167,3 +168,18 @@ async def test_strangers_cannot_fill_the_database(party: Party, method: str, mon
             seen.append((await party.running.send("POST", "/oauth/authorize", headers=FORM, data=form)).status)
     assert seen == [303, 303, 429, 429]
     assert (await party.authorize()).status == 303
+
+
+@pytest.mark.parametrize("prompt", ["", "none"])
+async def test_nobody_is_sent_to_a_stranger_s_address_with_an_error(
+    gateway_factory: GatewayFactory, clock: FakeClock, prompt: str
+) -> None:
+    """Else whoever registers an address could have people sent there by a link of ours, without being asked."""
+    party = await open_party(gateway_factory, clock, first_party=False, opens_routes=False, manages_itself=True)
+    answer = await party.authorize(scope="unheard-of", prompt=prompt)
+    if prompt == "none":
+        assert landed(answer)["error"] == "invalid_scope"
+        return
+    assert (answer.status, "Location" in answer.headers) == (400, False)
+    assert "Back to app.example.com" in answer.text
+    assert "error=invalid_scope" in answer.text

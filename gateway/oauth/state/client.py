@@ -73,6 +73,11 @@ class Client:
         """Whether it has nothing to authenticate with (RFC 6749 section 2.1)."""
         return self.auth_method == "none"
 
+    @property
+    def is_checked(self) -> bool:
+        """Whether an administrator registered it: nobody owns it, and it cannot change itself."""
+        return self.first_party or (self.owner_id is None and self.registration_hash is None)
+
     def seconds(self, member: str, default: timedelta) -> int:
         """Return a lifetime of its own (``access_token_lifetime`` and the like, in seconds), else the default."""
         value = self.metadata.get(member)
