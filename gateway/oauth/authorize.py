@@ -204,8 +204,9 @@ class Authorization:
     async def _next(
         self, request: AuthorizationRequest, waiting: WaitingRequest | None, owner: SessionOwner | None
     ) -> Outcome:
-        # Whatever the engine finds wrong is found before anybody is asked for anything.
+        # Whatever is wrong is found before anybody is asked for anything.
         grant = await run_sync(self._server.get_consent_grant, self._engine_request(request), owner)
+        self._hints.subject(request.client, request.parameters.get("id_token_hint"))
         if request.claims.acr_values is not None and ACR not in request.claims.acr_values:
             # An essential acr that cannot be had is a login that failed (OpenID Connect Core 1.0 section 5.5.1.1).
             raise OAuthError("unmet_authentication_requirements", "Nobody signs in here in the way that is asked for.")

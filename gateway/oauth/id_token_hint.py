@@ -32,17 +32,21 @@ class IdTokenHints:
         expected = Expected(ID_TOKEN_TYPE, self._issuer, client.id, _ANY_AGE_SECONDS)
         return verify(unverified_token, self._keys.find, expected, self._clock.now().timestamp())
 
-    def names_somebody_else(self, client: Client, unverified_token: str | None, account_id: str) -> bool:
-        """Tell whether a hint is about another account. Raises OAuthError for one that is not ours."""
+    def subject(self, client: Client, unverified_token: str | None) -> str | None:
+        """Return whom a hint is about; None without one. Raises OAuthError for one that is not ours."""
         if unverified_token is None:
-            return False
+            return None
         try:
-            claims = self.claims(client, unverified_token)
+            return str(self.claims(client, unverified_token)["sub"])
         except TokenRejected as error:
             raise OAuthError(
                 "invalid_request", "The id_token_hint is not an ID token that the client got here."
             ) from error
-        return bool(claims["sub"] != self._subjects.sub(client, account_id))
+
+    def names_somebody_else(self, client: Client, unverified_token: str | None, account_id: str) -> bool:
+        """Tell whether a hint is about another account. Raises OAuthError for one that is not ours."""
+        subject = self.subject(client, unverified_token)
+        return subject is not None and subject != self._subjects.sub(client, account_id)
 
     def is_nobody_of(self, client: Client, subjects: Collection[str] | None, account_id: str) -> bool:
         """Tell whether an account is none of those that a request has to be about; None: it may be anybody."""
