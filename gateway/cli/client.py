@@ -201,12 +201,13 @@ def _members(given: Mapping[str, Any]) -> dict[str, Any]:
     grants = [_GRANT_NAMES[name] for name in given["grants"]]
     usual = ["authorization_code", "refresh_token"] if given["redirect_uris"] else ["client_credentials"]
     lifetimes = {name: given[name] for name in ("access_lifetime", "refresh_lifetime")}
+    has_keys = given["jwks"] is not None or given["jwks_uri"] is not None
     members = {
         "client_name": given["name"],
         "redirect_uris": list(given["redirect_uris"]),
         "grant_types": grants or usual,
         "scope": " ".join(given["scopes"]) if given["scopes"] else None,
-        "token_endpoint_auth_method": given["auth_method"] or ("private_key_jwt" if given["jwks"] else None),
+        "token_endpoint_auth_method": given["auth_method"] or ("private_key_jwt" if has_keys else None),
         "jwks": given["jwks"],
         "jwks_uri": given["jwks_uri"],
         "post_logout_redirect_uris": list(given["logout_uris"]),

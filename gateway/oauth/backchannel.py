@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from gateway.clock import Clock
 from gateway.errors import GatewayError
-from gateway.oauth.audience import opens_routes
 from gateway.oauth.fetch import FetchFailed, post_form
 from gateway.oauth.issuing import id_token_algorithm
 from gateway.oauth.state.client import Client
@@ -105,7 +104,7 @@ class BackChannel:
             await self._keys.prepare(id_token_algorithm(client))
             token = self._logout_token(client, notice)
             # What an administrator registered may be on their own network; others choose public addresses only.
-            status = await self._post(str(uri), {"logout_token": token}, internal=opens_routes(client))
+            status = await self._post(str(uri), {"logout_token": token}, internal=client.is_operators)
         except FetchFailed as error:
             status, reason = 0, str(error)
         else:

@@ -57,7 +57,9 @@ class ClientAssertions:
         try:
             token = parted(unverified)
             header = json_object(decoded(token.header))
-            if not _is_signed(token, header, await self._keys.of(client)):
+            # OpenID Connect Registration 1.0 section 2: by the one algorithm that it is registered for, if any.
+            expected = client.metadata.get("token_endpoint_auth_signing_alg", header.get("alg"))
+            if header.get("alg") != expected or not _is_signed(token, header, await self._keys.of(client)):
                 return False
             claims = json_object(decoded(token.payload))
         except TokenRejected:

@@ -68,14 +68,9 @@ class ClientKeySets:
         now = self._clock.monotonic()
         try:
             async with self._few:
-                document = await self._fetch(uri, internal=_is_administrators(client))
+                document = await self._fetch(uri, internal=client.is_operators)
             known.keys = usable_keys(document)
             known.fetched_at = now
         except (FetchFailed, UnusableKeys) as error:
             _log.warning("the keys of client %s cannot be had: %s", client.id, error)
         known.asked_at = now
-
-
-def _is_administrators(client: Client) -> bool:
-    """Tell whether an administrator wrote down where the keys are: they may be on a network of the operator's."""
-    return client.owner_id is None and client.registration_hash is None

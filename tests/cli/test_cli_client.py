@@ -85,6 +85,11 @@ def test_a_program_without_an_address_stands_for_itself(command_line: CommandLin
     assert made["client_secret"].startswith("gws_")
 
 
+def test_a_client_that_publishes_keys_signs_with_them(command_line: CommandLine) -> None:
+    made = command_line("client", "add", "App", "--jwks-uri", "https://app.example.com/keys", "--output", "json").json
+    assert (made["token_endpoint_auth_method"], made["client_secret"]) == ("private_key_jwt", None)
+
+
 @pytest.mark.parametrize("grant", ["password", "implicit"])
 def test_old_grants_are_given_with_a_warning(command_line: CommandLine, grant: str) -> None:
     ended = command_line("client", "add", "Old", "--redirect-uri", CALLBACK, "--grant", grant, "--output", "json")

@@ -211,6 +211,7 @@ FAIL: list[tuple[str, dict[str, Any], str]] = [
     ("contacts", {"contacts": "ann@example.com"}, "contacts"),
     ("contacts-many", {"contacts": [f"a{number}@b.example" for number in range(21)]}, "contacts"),
     ("hosts", {"subject_type": "pairwise", "redirect_uris": [CALLBACK, "https://b.example/"]}, "subject_type"),
+    ("pairwise-device", {"subject_type": "pairwise", "grant_types": [DEVICE_CODE]}, "subject_type"),
     ("subject", {"subject_type": "secret"}, "subject_type"),
     ("sector", {"sector_identifier_uri": "https://a.example/s"}, "sector_identifier_uri"),
     ("alg-none", {"id_token_signed_response_alg": "none"}, "id_token_signed_response_alg"),

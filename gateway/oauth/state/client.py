@@ -74,9 +74,14 @@ class Client:
         return self.auth_method == "none"
 
     @property
+    def is_operators(self) -> bool:
+        """Whether administrators alone write it down: it is nobody's, and cannot change itself."""
+        return self.owner_id is None and self.registration_hash is None
+
+    @property
     def is_checked(self) -> bool:
-        """Whether an administrator registered it: nobody owns it, and it cannot change itself."""
-        return self.first_party or (self.owner_id is None and self.registration_hash is None)
+        """Whether an administrator has looked at it."""
+        return self.first_party or self.is_operators
 
     def seconds(self, member: str, default: timedelta) -> int:
         """Return a lifetime of its own (``access_token_lifetime`` and the like, in seconds), else the default."""

@@ -201,6 +201,9 @@ class _Check:
             self._fields.refuse("sector_identifier_uri", "is taken from administrators only")
         if self._good.get("subject_type") != "pairwise" or "sector_identifier_uri" in self._fields:
             return
+        if DEVICE_CODE in self._good["grant_types"] and not self._may(DEVICE_CODE in self._kept.get("grant_types", ())):
+            # No answer goes to the host that it says it belongs to: anybody could ask for the names known there.
+            self._fields.refuse("subject_type", "pairwise takes an administrator where devices sign in")
         if len(hosts_of(self._good.get("redirect_uris", ()))) > 1:
             # OpenID Connect Core 1.0 section 8.1
             self._fields.refuse("subject_type", "pairwise takes redirect_uris of one host, or a sector_identifier_uri")

@@ -37,7 +37,7 @@ class Clients:
 
     async def find(self, client_id: str) -> Client | None:
         """Return a client that may be used, or None. Believed from memory only while the event feed is fresh."""
-        if not 0 < len(client_id) <= _LONGEST_ID or "\0" in client_id:
+        if not 0 < len(client_id) <= _LONGEST_ID or not (client_id.isascii() and client_id.isprintable()):
             return None
         fresh = self._feed is not None and self._feed.fresh()
         if fresh:
