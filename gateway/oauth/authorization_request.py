@@ -38,7 +38,7 @@ class AuthorizationRequest:
     @property
     def by_fragment(self) -> bool:
         """Whether the answer comes in the fragment (OAuth 2.0 Multiple Response Type Encoding Practices)."""
-        return self.response_types != {"code"}
+        return answers_by_fragment(self.parameters)
 
     @property
     def offline(self) -> bool:
@@ -78,7 +78,8 @@ def read_authorization_request(
 
 def answers_by_fragment(parameters: Parameters) -> bool:
     """Tell how a client expects the answer, an error included, whatever else its request says."""
-    return bool({"token", "id_token"} & set(parameters.get("response_type", "").split()))
+    asked = set(parameters.get("response_type", "").split())
+    return parameters.get("response_mode") == "fragment" or bool({"token", "id_token"} & asked)
 
 
 def _response_types(client: Client, parameters: Parameters) -> frozenset[str]:
@@ -90,8 +91,8 @@ def _response_types(client: Client, parameters: Parameters) -> frozenset[str]:
         raise OAuthError("unsupported_response_type", "The response_type is not supported.")
     if response_types not in {frozenset(each.split()) for each in client.response_types}:
         raise OAuthError("unauthorized_client", "The client is not registered for this response_type.")
-    mode = parameters.get("response_mode", "fragment" if response_types != {"code"} else "query")
-    if mode not in RESPONSE_MODES or (mode == "query") != (response_types == {"code"}):
+    mode = parameters.get("response_mode")
+    if mode is not None and (mode not in RESPONSE_MODES or (mode == "query" and response_types != {"code"})):
         raise OAuthError("invalid_request", "The response_mode is not supported here.")
     return response_types
 

@@ -183,3 +183,19 @@ async def test_nobody_is_sent_to_a_stranger_s_address_with_an_error(
     assert (answer.status, "Location" in answer.headers) == (400, False)
     assert "Back to app.example.com" in answer.text
     assert "error=invalid_scope" in answer.text
+
+
+async def test_a_code_comes_in_the_fragment_where_the_client_asks_for_that(party: Party) -> None:
+    """OAuth 2.0 Multiple Response Type Encoding Practices, section 2.1."""
+    answer = await party.authorize(response_mode="fragment")
+    assert answer.location.startswith(f"{CALLBACK}#")
+    parameters = landed(answer)
+    assert parameters.keys() == {"code", "state", "iss"}
+    assert (parameters["state"], parameters["iss"]) == ("s t/a", party.running.origin)
+    assert (await party.redeem(answer)).status == 200
+    refused = await party.authorize(response_mode="fragment", scope="unheard of")
+    assert refused.location.startswith(f"{CALLBACK}#")
+    assert landed(refused)["error"] == "invalid_scope"
+    unknown = await party.authorize(response_mode="form_post")
+    assert unknown.location.startswith(f"{CALLBACK}?")
+    assert landed(unknown)["error"] == "invalid_request"

@@ -9,13 +9,17 @@ from authlib.oauth2.rfc6749 import grants
 from authlib.oauth2.rfc7636 import CodeChallenge
 
 from gateway.accounts.user import User
+from gateway.oauth.authorization_request import answers_by_fragment
 from gateway.oauth.bridge import await_
 from gateway.oauth.client_authentication import METHODS
 from gateway.oauth.engine import EngineClient, EngineCode
 from gateway.oauth.grants.grant import Grant
 from gateway.oauth.issuing import Issue
 from gateway.oauth.problem import OAuthError
+from gateway.oauth.redirect_uri import with_parameters
 from gateway.oauth.state.codes import NewCode
+
+Fields = list[tuple[str, str]]
 
 
 class AuthorizationCode(Grant, grants.AuthorizationCodeGrant):
@@ -23,6 +27,15 @@ class AuthorizationCode(Grant, grants.AuthorizationCodeGrant):
 
     TOKEN_ENDPOINT_AUTH_METHODS = METHODS
     refresh_jti: str | None = None
+
+    def create_authorization_response(self, redirect_uri: str, _grant_user: object) -> tuple[int, str, Fields]:
+        """Answer with a code, in the query or, where the client asks for that, in the fragment."""
+        parameters = self.request.parameters
+        answer = [("code", self.generate_authorization_code())]
+        if "state" in parameters:
+            answer.append(("state", parameters["state"]))
+        url = with_parameters(redirect_uri, answer, fragment=answers_by_fragment(parameters))
+        return 302, "", [("Location", url)]
 
     def generate_authorization_code(self) -> str:
         """Store what was granted, and the code that it is fetched with."""
@@ -39,9 +52,6 @@ class AuthorizationCode(Grant, grants.AuthorizationCodeGrant):
         if code is None:
             raise OAuthError("access_denied", "The login has ended.")
         return code
-
-    def save_authorization_code(self, code: str, request: object) -> None:
-        """Do nothing: a code is stored as it is made."""
 
     def query_authorization_code(self, code: str, client: EngineClient) -> EngineCode | None:
         """Consume the code, whatever else may be wrong with the request: who has it has one attempt."""
