@@ -44,10 +44,17 @@ class Audiences:
 
         A token that opens nothing is still good for what the client is told about its person.
         """
-        audiences = list(resources) or ([self._issuer] if opens_routes(client) else [])
+        audiences = list(self.opened(client, resources))
         if OPENID in scopes or not audiences:
             audiences.append(self.userinfo)
         return audiences
+
+    def opened(self, client: Client, resources: Sequence[str]) -> tuple[str, ...]:
+        """Return what a grant opens: its resources, else every ordinary route, where the client may open those.
+
+        This is what people agree to: who agreed to one resource has not agreed to all routes.
+        """
+        return tuple(resources) or ((self._issuer,) if opens_routes(client) else ())
 
     def _known(self, resource: str) -> str | None:
         # The slash at the end of an address is lost and found on many ways.

@@ -268,7 +268,11 @@ class Authorization:
             return True
         beyond = names_beyond(request.scopes, request.claim_names)
         return not await self._consents.covers(
-            owner.account_id, request.client.id, request.scopes, request.resources, beyond
+            owner.account_id,
+            request.client.id,
+            request.scopes,
+            self._parts.audiences.opened(request.client, request.resources),
+            beyond,
         )
 
     async def _kept(self, request: AuthorizationRequest, waiting: WaitingRequest | None) -> str:

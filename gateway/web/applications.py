@@ -8,7 +8,7 @@ from typing import Final
 
 from aiohttp import web
 
-from gateway.oauth.audience import opens_routes
+from gateway.oauth.audience import Audiences
 from gateway.oauth.state.consents import Consent, Consents
 from gateway.web.application import Application, application_of
 from gateway.web.console import Console
@@ -43,6 +43,7 @@ class ApplicationsPage:
         signed_in: SignedIn,
         console: Console,
         consents: Consents,
+        audiences: Audiences,
         words: GrantWords,
         brand: str,
     ) -> None:
@@ -50,6 +51,7 @@ class ApplicationsPage:
         self._signed_in = signed_in
         self._console = console
         self._consents = consents
+        self._audiences = audiences
         self._words = words
         self._brand = brand
 
@@ -77,13 +79,9 @@ class ApplicationsPage:
 
     def _shared(self, consent: Consent, visitor: Visitor) -> Shared:
         client = consent.client
-        lines = self._words.lines(
-            consent.scopes,
-            consent.resources,
-            consent.claims,
-            opens_routes=opens_routes(client),
-            owner=visitor.owner,
-        )
+        # Of several grants at least one may be for no resource: rather one line too many than one too few.
+        opened = {*self._audiences.opened(client, ()), *consent.resources}
+        lines = self._words.lines(consent.scopes, sorted(opened), consent.claims, visitor.owner)
         return Shared(
             application=application_of(client, consent.owner, self._brand),
             lines=tuple(lines),

@@ -11,7 +11,7 @@ from typing import Final
 
 from aiohttp import web
 
-from gateway.oauth.audience import opens_routes
+from gateway.oauth.audience import Audiences
 from gateway.oauth.authorization_request import AuthorizationRequest
 from gateway.oauth.authorize import Authorization
 from gateway.oauth.claims import names_beyond
@@ -41,6 +41,7 @@ class ConsentPage:
         signed_in: SignedIn,
         authorization: Authorization,
         requests: AuthorizationRequests,
+        audiences: Audiences,
         consents: Consents,
         words: GrantWords,
         brand: str,
@@ -50,6 +51,7 @@ class ConsentPage:
         self._signed_in = signed_in
         self._authorization = authorization
         self._requests = requests
+        self._audiences = audiences
         self._consents = consents
         self._words = words
         self._brand = brand
@@ -81,7 +83,7 @@ class ConsentPage:
     async def _allow(self, request: web.Request, request_uri: str, visitor: Visitor) -> web.Response:
         _, asked = await self._authorization.waiting_request(request_uri)
         account_id = visitor.owner.account_id
-        await self._consents.remember(account_id, asked.client.id, asked.scopes, asked.resources, _claims(asked))
+        await self._consents.remember(account_id, asked.client.id, asked.scopes, self._opened(asked), _claims(asked))
         await self._requests.consent(request_uri, account_id)
         url = self._pages.path(AUTHORIZE, client_id=asked.client.id, request_uri=request_uri)
         return go_on(self._pages, request, url, _back_to(asked))
@@ -101,18 +103,15 @@ class ConsentPage:
             action=self._pages.path(CONSENT, request_uri=request_uri),
             csrf_token=self._signed_in.token(visitor, _form(request_uri)),
             application=application_of(client, await self._consents.owner_of(client), self._brand),
-            lines=self._words.lines(
-                asked.scopes,
-                asked.resources,
-                _claims(asked),
-                opens_routes=opens_routes(client),
-                owner=visitor.owner,
-            ),
+            lines=self._words.lines(asked.scopes, self._opened(asked), _claims(asked), visitor.owner),
             lasting=self._words.lasting(client, offline=asked.offline),
             returns_to=destination_of(asked.redirect_uri),
             owner=visitor.owner,
             switch_url=self._pages.path("login", prompt="select_account", rd=back),
         )
+
+    def _opened(self, asked: AuthorizationRequest) -> Collection[str]:
+        return self._audiences.opened(asked.client, asked.resources)
 
     def _refused(self, request: web.Request, error: OAuthError) -> web.Response:
         return self._frame.problem(

@@ -15,7 +15,7 @@ from aiohttp import web
 from gateway.accounts.attempts import Attempts
 from gateway.clock import Clock
 from gateway.errors import FieldError, TooManyAttempts
-from gateway.oauth.audience import opens_routes
+from gateway.oauth.audience import Audiences
 from gateway.oauth.state.client import Client
 from gateway.oauth.state.clients import Clients
 from gateway.oauth.state.consents import Consents
@@ -51,6 +51,7 @@ class DevicePage:
         clients: Clients,
         devices: DeviceCodes,
         attempts: Attempts,
+        audiences: Audiences,
         consents: Consents,
         words: GrantWords,
         brand: str,
@@ -64,6 +65,7 @@ class DevicePage:
         self._clients = clients
         self._devices = devices
         self._attempts = attempts
+        self._audiences = audiences
         self._consents = consents
         self._words = words
         self._brand = brand
@@ -137,9 +139,7 @@ class DevicePage:
             user_code=shown(device.user_code),
             asked_at=device.created_at,
             now=self._clock.now(),
-            lines=self._words.lines(
-                device.scopes, device.resources, (), opens_routes=opens_routes(client), owner=visitor.owner
-            ),
+            lines=self._words.lines(device.scopes, self._audiences.opened(client, device.resources), (), visitor.owner),
             lasting=self._words.lasting(client, offline=True),
             owner=visitor.owner,
             switch_url=self._pages.path("login", prompt="select_account", rd=self.path),

@@ -57,16 +57,12 @@ class GrantWords:
         scopes: Collection[str],
         resources: Collection[str],
         claims: Collection[str],
-        *,
-        opens_routes: bool,
         owner: SessionOwner,
     ) -> Sequence[Line]:
-        """Return what a client gets of ``owner``; with ``opens_routes`` its tokens open what asks for no resource."""
+        """Return what a client gets of ``owner``. ``resources`` are what its tokens open, the issuer among them."""
         values = _values(owner)
         lines = [Line(words, values.get(name, "")) for name, words in _SCOPES.items() if name in scopes]
         lines += [Line(words, values.get(name, "")) for name, words in _CLAIMS.items() if name in claims]
-        if opens_routes and not resources:
-            resources = (self._issuer,)
         lines += [Line(self._resource(each), strong=True) for each in resources]
         if _OWN_API in scopes:
             lines.append(

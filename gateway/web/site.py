@@ -132,6 +132,7 @@ def build_site(
         signed_in=signed_in,
         authorization=provider.authorization,
         requests=provider.requests,
+        audiences=provider.audiences,
         consents=consents,
         words=words,
         brand=settings.branding.name,
@@ -144,6 +145,7 @@ def build_site(
         clients=provider.clients,
         devices=provider.devices,
         attempts=provider.device_attempts,
+        audiences=provider.audiences,
         consents=consents,
         words=words,
         brand=settings.branding.name,
@@ -155,6 +157,7 @@ def build_site(
         signed_in=signed_in,
         console=console,
         consents=consents,
+        audiences=provider.audiences,
         words=words,
         brand=settings.branding.name,
     )

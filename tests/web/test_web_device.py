@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from html import unescape
 from typing import Any
@@ -169,6 +170,17 @@ async def test_guesses_are_counted_for_an_account_over_all_its_browsers(
     await world.database.execute("update device_code set expires_at = $1", world.clock.now().replace(year=2099))
     assert (await type_code(one, issued.user_code)).status == 200
     assert (await one.sign_in("/login?prompt=login")).status == 303, "logins are counted apart"
+
+
+async def test_guesses_at_once_are_no_more_than_one_after_another(
+    portals: Portals, client: aiohttp.ClientSession
+) -> None:
+    world = await portals.open(login={"max_failures": 3})
+    browser = Browser(world, client)
+    await browser.sign_in()
+    form = {"csrf_token": (await browser.get(PATH)).token, "user_code": "BCDF-GHJK"}
+    answers = await asyncio.gather(*(browser.send("POST", PATH, {}, form) for _ in range(12)))
+    assert sorted(each.status for each in answers) == [400] * 3 + [429] * 9
 
 
 async def test_guesses_are_counted_for_an_address_over_all_accounts(
