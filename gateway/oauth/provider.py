@@ -58,7 +58,8 @@ from gateway.tokens.master_key import MasterKey
 from gateway.tokens.refresh import REFRESH_TYPE
 from gateway.tokens.sealed import SealedTokens
 
-# Each request of somebody who is not signed in waits in the database; a whole office may come by one address.
+# Each request of somebody who is not signed in waits in the database, as does each that is pushed in a public
+# client's name; a whole office may come by one address.
 ANONYMOUS: Final = RateLimit(requests=3000, seconds=600, by_user=False)
 # Named in the metadata; a client has those that it is registered for. The old ones, password and implicit, are not
 # named: nobody should begin to use them, and whoever was given one knows.
@@ -132,7 +133,9 @@ def build_provider(around: Surroundings) -> Provider:
     parts = server.parts
     authorization = Authorization(server, requests, around.consents, hints, issuer=issuer, clock=clock)
     notices = LogoutNotices(database)
-    endpoints = _endpoints(around, server, revoked, PushedRequests(parts.authentication, authorization, requests))
+    strangers = Strangers(ANONYMOUS, around.proxies, clock)
+    pushed = PushedRequests(parts.authentication, authorization, requests, strangers)
+    endpoints = _endpoints(around, server, revoked, pushed)
     return Provider(
         requests=requests,
         authorization=authorization,
@@ -142,7 +145,7 @@ def build_provider(around: Surroundings) -> Provider:
         device_attempts=Attempts("device", database, settings.login, clock),
         end_sessions=EndSessions(clients, hints, subjects),
         back_channel=BackChannel(notices, clients, around.keys, subjects, issuer=issuer, feed=around.feed, clock=clock),
-        strangers=Strangers(ANONYMOUS, around.proxies, clock),
+        strangers=strangers,
         routes=[route for endpoint in endpoints for route in endpoint.routes(settings.server.prefix)],
         cleaning=(
             parts.codes.forget_unused,

@@ -12,6 +12,7 @@ from gateway.oauth.cors import endpoint
 from gateway.oauth.parameters import Parameters, read_parameters
 from gateway.oauth.problem import json_answer
 from gateway.oauth.state.requests import PUSHED_LIFETIME, AuthorizationRequests
+from gateway.oauth.strangers import Strangers
 
 # What a client authenticates with is no part of what it asks for, and is not kept.
 _CREDENTIALS: Final = frozenset({"client_secret", "client_assertion", "client_assertion_type"})
@@ -21,11 +22,16 @@ class PushedRequests:
     """``/oauth/par``."""
 
     def __init__(
-        self, authentication: ClientAuthentication, authorization: Authorization, requests: AuthorizationRequests
+        self,
+        authentication: ClientAuthentication,
+        authorization: Authorization,
+        requests: AuthorizationRequests,
+        strangers: Strangers,
     ) -> None:
         self._authentication = authentication
         self._authorization = authorization
         self._requests = requests
+        self._strangers = strangers
 
     def routes(self, prefix: str) -> list[web.RouteDef]:
         return endpoint(f"{prefix}/oauth/par", self.push, "POST")
@@ -34,6 +40,8 @@ class PushedRequests:
         """Judge a request as the authorization endpoint would, and keep it (section 2). Raises OAuthError."""
         parameters = await read_parameters(request)
         client = await self._authentication.authenticate(request.headers, parameters)
+        if client.is_public:
+            self._strangers.admit(request)
         kept = {name: value for name, value in parameters.values_by_name().items() if name not in _CREDENTIALS}
         # Whoever authenticates by a header or an assertion has said by that who it is.
         asked = Parameters({**kept, "client_id": client.id})

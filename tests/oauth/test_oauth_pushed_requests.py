@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from gateway.policy.rate_limit import Buckets, RateLimit
 from tests.gateways import Answer
 from tests.oauth.browser import Page
 from tests.oauth.op import Op
@@ -158,3 +159,15 @@ async def test_bodies_and_methods_that_are_not_for_pushing(op: Op) -> None:
         assert (await op.running.send(method, path, headers=headers)).status == 405
     answer = await op.running.send("POST", path, data=b"{}", headers={**headers, "Content-Type": "application/json"})
     assert_error_shape(answer)
+
+
+async def test_a_public_client_pushes_no_more_than_a_browser_may_ask(op: Op, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever knows its name can push for it."""
+    limit = RateLimit(3, 60, by_user=False)
+    monkeypatch.setattr(op.running.gateway.provider.strangers, "_limit", limit)
+    monkeypatch.setattr(op.running.gateway.provider.strangers, "_buckets", Buckets(limit))
+    rp, trusted = await op.client(auth_method="none", requires_pkce=True), await op.client()
+    answers = [await push(rp, rp.request()) for _ in range(5)]
+    assert [answer.status for answer in answers] == [201, 201, 201, 429, 429]
+    assert_error_shape(answers[-1])
+    assert (await push(trusted, trusted.request())).status == 201
