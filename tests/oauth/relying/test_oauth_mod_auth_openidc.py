@@ -16,10 +16,11 @@ import pytest
 
 from tests.gateways import free_port
 from tests.oauth.op import Op
+from tests.oauth.relying.applications_page import PORTAL, Section
 from tests.oauth.relying.node import running
 from tests.oauth.relying.person import Person, listening
-from tests.oauth.relying_party import RelyingParty
 
+EXAMPLE = "https://files.example.com"
 MODULES = Path("/usr/lib/apache2/modules")
 APACHE = shutil.which("apache2", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 pytestmark = [
@@ -28,7 +29,7 @@ pytestmark = [
         not (MODULES / "mod_auth_openidc.so").exists(), reason=f"{MODULES}/mod_auth_openidc.so is not installed"
     ),
 ]
-# Each request for /app/ is answered with what an application behind would see.
+# Each request for /private/ is answered with what an application behind would see.
 CONFIG = """
 ServerRoot {directory}
 ServerName 127.0.0.1
@@ -49,19 +50,8 @@ ThreadsPerChild 8
 MaxRequestWorkers 8
 DocumentRoot {directory}/www
 
-OIDCProviderMetadataURL {issuer}/.well-known/openid-configuration
-OIDCClientID {client_id}
-OIDCClientSecret {secret}
-OIDCRedirectURI {at}/app/callback
-OIDCDefaultLoggedOutURL {at}/bye.txt
-OIDCCryptoPassphrase of-this-test
-OIDCScope "openid email profile"
-OIDCPKCEMethod S256
-OIDCRemoteUserClaim preferred_username
-
-<Location /app>
-    AuthType openid-connect
-    Require valid-user
+{shown}
+<Location /private>
     Options +Includes
     AddType text/plain .shtml
     AddOutputFilter INCLUDES .shtml
@@ -83,25 +73,14 @@ def directory() -> Iterator[Path]:
 
 @pytest.fixture
 async def site(directory: Path, op: Op) -> AsyncIterator[str]:
-    """Serve a directory to whoever signs in, and give its address."""
+    """Serve a directory as docs/oauth/applications.md shows it, and give its address."""
     at = f"http://127.0.0.1:{free_port()}"
-    client = await op.client(
-        redirect_uris=[f"{at}/app/callback"],
-        post_logout_redirect_uris=[f"{at}/bye.txt"],
-        backchannel_logout_uri=f"{at}/app/callback?logout=backchannel",
-        requires_pkce=True,
-        first_party=False,
-        opens_routes=True,  # as an administrator registers it: only then it may be on our own network
-    )
-    async with served(directory, at, op.metadata["issuer"], client):
-        yield at
-
-
-@asynccontextmanager
-async def served(directory: Path, at: str, issuer: str, client: RelyingParty) -> AsyncIterator[None]:
-    (directory / "www" / "app").mkdir(parents=True)
+    section = Section.under("Apache: mod_auth_openidc", {EXAMPLE: at, PORTAL: op.metadata["issuer"]})
+    client = await section.register(op)
+    shown = section.blocks["apache"].replace("CLIENT_ID", client.client_id).replace("CLIENT_SECRET", client.secret)
+    (directory / "www" / "private").mkdir(parents=True)
     (directory / "www" / "bye.txt").write_text("bye")
-    (directory / "www" / "app" / "index.shtml").write_text(PAGE)
+    (directory / "www" / "private" / "index.shtml").write_text(PAGE)
     config = directory / "apache.conf"
     config.write_text(
         CONFIG.format(
@@ -109,16 +88,13 @@ async def served(directory: Path, at: str, issuer: str, client: RelyingParty) ->
             address=at.removeprefix("http://"),
             modules=MODULES,
             user="User www-data\nGroup www-data" if os.geteuid() == 0 else "",
-            issuer=issuer,
-            client_id=client.client_id,
-            secret=client.secret,
-            at=at,
+            shown=shown,
         )
     )
     assert APACHE is not None
     async with running(APACHE, "-f", str(config), "-DFOREGROUND", directory=directory) as process:
         await listening(int(at.rpartition(":")[2]))
-        yield
+        yield at
         # The master ends its children; killed, it would leave them.
         process.terminate()
         await process.wait()
@@ -132,30 +108,30 @@ async def person_at(op: Op) -> AsyncIterator[Person]:
 
 async def test_login_shows_the_application_who_it_is(op: Op, site: str) -> None:
     async with person_at(op) as person:
-        answer = await person.at(f"{site}/app/index.shtml")
+        answer = await person.at(f"{site}/private/index.shtml")
         assert (answer.status, answer.text) == (200, "user=ann\nemail=ann@example.com\n")
         assert person.browser.seen == ["login", "consent"]
-        assert (await person.at(f"{site}/app/index.shtml")).text == answer.text
+        assert (await person.at(f"{site}/private/index.shtml")).text == answer.text
         assert person.browser.seen == ["login", "consent"]
 
 
 async def test_logout_there_is_logout_here(op: Op, site: str) -> None:
     async with person_at(op) as person:
-        await person.at(f"{site}/app/index.shtml")
-        answer = await person.at(f"{site}/app/callback?logout={quote(f'{site}/bye.txt', safe='')}")
+        await person.at(f"{site}/private/index.shtml")
+        answer = await person.at(f"{site}/private/callback?logout={quote(f'{site}/bye.txt', safe='')}")
         assert answer.text == "bye"
         person.browser.seen.clear()
-        await person.at(f"{site}/app/index.shtml")
+        await person.at(f"{site}/private/index.shtml")
         assert person.browser.seen == ["login"]
 
 
 async def test_logout_here_is_logout_there(op: Op, site: str) -> None:
     """The gateway tells Apache (back-channel logout); its session is gone although its cookie is still there."""
     async with person_at(op) as person:
-        await person.at(f"{site}/app/index.shtml")
+        await person.at(f"{site}/private/index.shtml")
         await person.visit(f"{op.running.origin}/logout")
         person.browser.seen.clear()
         async with asyncio.timeout(10):
             while "login" not in person.browser.seen:
-                await person.at(f"{site}/app/index.shtml")
+                await person.at(f"{site}/private/index.shtml")
                 await asyncio.sleep(0.05)
