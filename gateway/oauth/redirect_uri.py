@@ -34,7 +34,8 @@ def with_parameters(uri: str, parameters: Iterable[tuple[str, str]], *, fragment
 def origin_of(uri: str) -> str:
     """Return what a policy has to name for a browser to go there: an origin, or the scheme of an application."""
     parts = urlsplit(uri)
-    if parts.scheme in {"http", "https"}:
+    # A policy cannot name an address of IPv6 (CSP 3 section 2.3.1): the scheme stands for it.
+    if parts.scheme in {"http", "https"} and not parts.netloc.startswith("["):
         return f"{parts.scheme}://{parts.netloc}"
     return f"{parts.scheme}:"
 

@@ -68,12 +68,7 @@ def led_to_by(client: Client, redirect_uri: str) -> tuple[str, ...]:
     """
     homepage = client.metadata.get("client_uri")
     addresses = [redirect_uri, *([str(homepage)] if homepage and not is_private(redirect_uri) else [])]
-    return tuple(dict.fromkeys(_source(address) for address in addresses))
-
-
-def _source(address: str) -> str:
-    # A policy cannot name an address of IPv6 (CSP 3 section 2.3.1): the scheme stands for it.
-    return "http:" if address.startswith("http://[") else origin_of(address)
+    return tuple(dict.fromkeys(origin_of(address) for address in addresses))
 
 
 def _unchecked(client: Client, owner: str, brand: str) -> str:

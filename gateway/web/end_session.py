@@ -11,6 +11,7 @@ from gateway.oauth.parameters import Parameters, parse_parameters, read_paramete
 from gateway.oauth.problem import OAuthError
 from gateway.oauth.redirect_uri import origin_of
 from gateway.problem import Problem
+from gateway.web.continuing import go_on, to_application
 from gateway.web.csrf import FIELD, Csrf
 from gateway.web.frame import Frame
 from gateway.web.pages import Pages, redirect
@@ -66,7 +67,11 @@ class EndSessionPage:
             problem = Problem(403, "form_expired", "The form does not belong to this session.")
             return self._frame.problem(request, problem, retry=request.raw_path)
         session.invalidate()
-        return self._over(asked)
+        if asked.return_url is None or asked.client is None:
+            return self._over(asked)
+        return go_on(
+            self._pages, request, asked.return_url, to_application(asked.client.name, asked.client, asked.return_url)
+        )
 
     def _ask(self, session: BrowserSession, parameters: Parameters, asked: LogoutRequest) -> web.Response:
         # Without the hint: it is long, and what it could prove it did not.

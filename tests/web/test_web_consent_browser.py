@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from socket import AF_INET6, socket
+from urllib.parse import urlencode
 
 import pytest
 from aiohttp import web
@@ -251,3 +252,19 @@ async def test_menu_opens_without_javascript(world: World, chromium: Browser) ->
         await page.get_by_text("Menu").click()
         await link.click()
         await expect(page.get_by_role("heading", level=1)).to_have_text("Connected applications")
+
+
+async def test_signing_out_for_an_application_leads_wherever_it_goes_on(
+    world: World, chromium: Browser, application: Listening
+) -> None:
+    application.goes_on_to = f"{application.address.replace('127.0.0.1', 'elsewhere.localhost')}/"
+    wiki = await register(world, redirect_uris=[application.callback], post_logout_redirect_uris=[application.callback])
+    query = urlencode({"client_id": wiki.client.id, "post_logout_redirect_uri": application.callback})
+    async with opened(chromium) as page:
+        await page.goto(world.url("localhost", "/login"))
+        await sign_in(page)
+        await expect(page.get_by_label("Password", exact=True)).to_have_count(0)
+        await page.goto(world.url("localhost", f"/oauth/logout?{query}"))
+        await page.get_by_role("button", name="Sign out").click()
+        await arrived(page)
+    assert await world.count() == 0
