@@ -45,7 +45,6 @@ class ApplicationsPage:
         consents: Consents,
         audiences: Audiences,
         words: GrantWords,
-        brand: str,
     ) -> None:
         self._pages = pages
         self._signed_in = signed_in
@@ -53,7 +52,6 @@ class ApplicationsPage:
         self._consents = consents
         self._audiences = audiences
         self._words = words
-        self._brand = brand
 
     def routes(self) -> list[web.RouteDef]:
         path = self._pages.path(PAGE)
@@ -83,7 +81,7 @@ class ApplicationsPage:
         opened = {*self._audiences.opened(client, ()), *consent.resources}
         lines = self._words.lines(consent.scopes, sorted(opened), consent.claims, visitor.owner)
         return Shared(
-            application=application_of(client, consent.owner, self._brand),
+            application=application_of(client, consent.owner, self._words.brand),
             lines=tuple(lines),
             by_operator=client.first_party,
             since=consent.since,

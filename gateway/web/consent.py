@@ -44,7 +44,6 @@ class ConsentPage:
         audiences: Audiences,
         consents: Consents,
         words: GrantWords,
-        brand: str,
     ) -> None:
         self._frame = frame
         self._pages = pages
@@ -54,7 +53,6 @@ class ConsentPage:
         self._audiences = audiences
         self._consents = consents
         self._words = words
-        self._brand = brand
 
     def routes(self) -> list[web.RouteDef]:
         path = self._pages.path(CONSENT)
@@ -102,7 +100,7 @@ class ConsentPage:
             leads_to=_back_to(asked).sources,
             action=self._pages.path(CONSENT, request_uri=request_uri),
             csrf_token=self._signed_in.token(visitor, _form(request_uri)),
-            application=application_of(client, await self._consents.owner_of(client), self._brand),
+            application=application_of(client, await self._consents.owner_of(client), self._words.brand),
             lines=self._words.lines(asked.scopes, self._opened(asked), _claims(asked), visitor.owner),
             lasting=self._words.lasting(client, offline=asked.offline),
             returns_to=destination_of(asked.redirect_uri),

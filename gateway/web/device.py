@@ -54,7 +54,6 @@ class DevicePage:
         audiences: Audiences,
         consents: Consents,
         words: GrantWords,
-        brand: str,
         refresh_lifetime: timedelta,
         clock: Clock,
     ) -> None:
@@ -68,7 +67,6 @@ class DevicePage:
         self._audiences = audiences
         self._consents = consents
         self._words = words
-        self._brand = brand
         self._refresh_lifetime = refresh_lifetime
         self._clock = clock
         self.path = pages.path(PAGE)
@@ -135,7 +133,7 @@ class DevicePage:
             "device_confirm",
             action=f"{self.path}/decision?user_code={device.user_code}",
             csrf_token=self._signed_in.token(visitor, _form(device.user_code)),
-            application=application_of(client, await self._consents.owner_of(client), self._brand),
+            application=application_of(client, await self._consents.owner_of(client), self._words.brand),
             user_code=shown(device.user_code),
             asked_at=device.created_at,
             now=self._clock.now(),

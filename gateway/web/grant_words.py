@@ -46,7 +46,7 @@ class GrantWords:
     """Puts grants into words. ``resources`` are the names of resources by their identifier."""
 
     def __init__(self, settings: Settings, resources: Mapping[str, str]) -> None:
-        self._brand = settings.branding.name
+        self.brand = settings.branding.name
         self._issuer = settings.issuer
         self._scopes = settings.oauth.scopes
         self._tokens = settings.tokens
@@ -66,7 +66,7 @@ class GrantWords:
         lines += [Line(self._resource(each), strong=True) for each in resources]
         if _OWN_API in scopes:
             lines.append(
-                Line(f"Manage your account at {self._brand}, and whatever else you may manage here", strong=True)
+                Line(f"Manage your account at {self.brand}, and whatever else you may manage here", strong=True)
             )
         known = {*_SCOPES, _OFFLINE, _OWN_API}
         lines += [Line(self._scopes.get(each) or f"Use the permission {each}") for each in scopes if each not in known]
@@ -84,7 +84,7 @@ class GrantWords:
 
     def _resource(self, identifier: str) -> str:
         if identifier == self._issuer:
-            return f"Open the applications behind {self._brand} as you, with your roles"
+            return f"Open the applications behind {self.brand} as you, with your roles"
         name = self._resources.get(identifier)
         return f"Use {name} ({identifier}) as you" if name and name != identifier else f"Use {identifier} as you"
 

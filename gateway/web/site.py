@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from aiohttp import web
 from multidict import CIMultiDict
@@ -76,108 +76,154 @@ def build_site(
     cookies = Cookies.named(secure=settings.server.secure)
     frame = Frame(pages, SessionStorage(sessions, cookies.session, visits, clock), request_id)
     csrf = Csrf(master_key.derive(CSRF_PURPOSE), cookies.form)
-    continuations = Continuations(provider.authorization, pages.path(AUTHORIZE))
+    parts = _Parts(settings, pages, frame, csrf, cookies, return_to, visits, clock)
     onward = Onward(sessions, home(settings, rules, pages))
-    login = LoginPage(
-        frame=frame,
-        pages=pages,
-        csrf=csrf,
-        password_login=password_login,
-        onward=onward,
-        return_to=return_to,
-        continuations=continuations,
-        visits=visits,
-        clock=clock,
+    every = (
+        *parts.to_sign_in(users, password_login, provider, onward),
+        *parts.to_sign_out(sessions, provider, onward),
+        *parts.to_authorize(provider, consents),
+        *parts.of_an_account(provider, consents, registry),
     )
-    register = RegisterPage(
-        frame=frame,
-        pages=pages,
-        csrf=csrf,
-        users=users,
-        registration=settings.registration,
-        onward=onward,
-        return_to=return_to,
-        continuations=continuations,
-        visits=visits,
-        clock=clock,
-    )
-    logout = LogoutPage(
-        frame=frame,
-        pages=pages,
-        csrf=csrf,
-        cookies=cookies,
-        return_to=return_to,
-        visits=visits,
-        home=onward.home,
-    )
-    hand_over = HandOver(
-        frame=frame,
-        pages=pages,
-        sessions=sessions,
-        cookies=cookies,
-        return_to=return_to,
-        visits=visits,
-        clock=clock,
-    )
-    signed_in = SignedIn(frame, pages, csrf, return_to, visits)
-    console = Console(pages, signed_in, clock)
-    account = AccountPage(pages=pages, signed_in=signed_in, console=console)
-    authorize = AuthorizePage(
-        frame=frame, pages=pages, authorization=provider.authorization, strangers=provider.strangers
-    )
-    words = GrantWords(settings, provider.audiences.resources)
-    consent = ConsentPage(
-        frame=frame,
-        pages=pages,
-        signed_in=signed_in,
-        authorization=provider.authorization,
-        requests=provider.requests,
-        audiences=provider.audiences,
-        consents=consents,
-        words=words,
-        brand=settings.branding.name,
-    )
-    device = DevicePage(
-        frame=frame,
-        pages=pages,
-        signed_in=signed_in,
-        visits=visits,
-        clients=provider.clients,
-        devices=provider.devices,
-        attempts=provider.device_attempts,
-        audiences=provider.audiences,
-        consents=consents,
-        words=words,
-        brand=settings.branding.name,
-        refresh_lifetime=settings.tokens.refresh_lifetime,
-        clock=clock,
-    )
-    applications = ApplicationsPage(
-        pages=pages,
-        signed_in=signed_in,
-        console=console,
-        consents=consents,
-        audiences=provider.audiences,
-        words=words,
-        brand=settings.branding.name,
-    )
-    own, everybodys = (
-        ClientPages(
-            pages=pages,
-            signed_in=signed_in,
-            console=console,
-            registry=registry,
-            issuer=settings.issuer,
-            by_admin=by_admin,
+    return Site([route for page in every for route in page.routes()], pages)
+
+
+class _Page(Protocol):
+    def routes(self) -> list[web.RouteDef]:
+        """Return the routes of a page."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What every page is made of."""
+
+    settings: Settings
+    pages: Pages
+    frame: Frame
+    csrf: Csrf
+    cookies: Cookies
+    return_to: ReturnTo
+    visits: Visits
+    clock: Clock
+
+    @property
+    def signed_in(self) -> SignedIn:
+        return SignedIn(self.frame, self.pages, self.csrf, self.return_to, self.visits)
+
+    def to_sign_in(
+        self, users: Users, password_login: PasswordLogin, provider: Provider, onward: Onward
+    ) -> tuple[_Page, ...]:
+        continuations = Continuations(provider.authorization, self.pages.path(AUTHORIZE))
+        login = LoginPage(
+            frame=self.frame,
+            pages=self.pages,
+            csrf=self.csrf,
+            password_login=password_login,
+            onward=onward,
+            return_to=self.return_to,
+            continuations=continuations,
+            visits=self.visits,
+            clock=self.clock,
         )
-        for by_admin in (False, True)
-    )
-    end_session = EndSessionPage(frame=frame, pages=pages, csrf=csrf, visits=visits, end_sessions=provider.end_sessions)
-    parts = (
-        *(login, register, logout, hand_over, account, authorize, end_session, consent, device),
-        *(applications, own, everybodys),
-    )
-    return Site([route for part in parts for route in part.routes()], pages)
+        register = RegisterPage(
+            frame=self.frame,
+            pages=self.pages,
+            csrf=self.csrf,
+            users=users,
+            registration=self.settings.registration,
+            onward=onward,
+            return_to=self.return_to,
+            continuations=continuations,
+            visits=self.visits,
+            clock=self.clock,
+        )
+        return login, register
+
+    def to_sign_out(self, sessions: Sessions, provider: Provider, onward: Onward) -> tuple[_Page, ...]:
+        """The pages that end sessions, and those that hand them to other hosts."""
+        logout = LogoutPage(
+            frame=self.frame,
+            pages=self.pages,
+            csrf=self.csrf,
+            cookies=self.cookies,
+            return_to=self.return_to,
+            visits=self.visits,
+            home=onward.home,
+        )
+        end_session = EndSessionPage(
+            frame=self.frame,
+            pages=self.pages,
+            csrf=self.csrf,
+            visits=self.visits,
+            end_sessions=provider.end_sessions,
+        )
+        hand_over = HandOver(
+            frame=self.frame,
+            pages=self.pages,
+            sessions=sessions,
+            cookies=self.cookies,
+            return_to=self.return_to,
+            visits=self.visits,
+            clock=self.clock,
+        )
+        return logout, end_session, hand_over
+
+    def to_authorize(self, provider: Provider, consents: Consents) -> tuple[_Page, ...]:
+        """The pages that applications and devices send people to."""
+        authorize = AuthorizePage(
+            frame=self.frame, pages=self.pages, authorization=provider.authorization, strangers=provider.strangers
+        )
+        words = GrantWords(self.settings, provider.audiences.resources)
+        consent = ConsentPage(
+            frame=self.frame,
+            pages=self.pages,
+            signed_in=self.signed_in,
+            authorization=provider.authorization,
+            requests=provider.requests,
+            audiences=provider.audiences,
+            consents=consents,
+            words=words,
+        )
+        device = DevicePage(
+            frame=self.frame,
+            pages=self.pages,
+            signed_in=self.signed_in,
+            visits=self.visits,
+            clients=provider.clients,
+            devices=provider.devices,
+            attempts=provider.device_attempts,
+            audiences=provider.audiences,
+            consents=consents,
+            words=words,
+            refresh_lifetime=self.settings.tokens.refresh_lifetime,
+            clock=self.clock,
+        )
+        return authorize, consent, device
+
+    def of_an_account(self, provider: Provider, consents: Consents, registry: Registry) -> tuple[_Page, ...]:
+        """The console's pages."""
+        console = Console(self.pages, self.signed_in, self.clock)
+        account = AccountPage(pages=self.pages, signed_in=self.signed_in, console=console)
+        applications = ApplicationsPage(
+            pages=self.pages,
+            signed_in=self.signed_in,
+            console=console,
+            consents=consents,
+            audiences=provider.audiences,
+            words=GrantWords(self.settings, provider.audiences.resources),
+        )
+        clients = (
+            ClientPages(
+                pages=self.pages,
+                signed_in=self.signed_in,
+                console=console,
+                registry=registry,
+                issuer=self.settings.issuer,
+                by_admin=by_admin,
+            )
+            for by_admin in (False, True)
+        )
+        return account, applications, *clients
 
 
 def home(settings: Settings, rules: RuleTable, pages: Pages) -> str:
