@@ -70,12 +70,12 @@ def assert_error_shape(answer: Answer, what: str = "") -> None:
     assert (answer.status == 401) <= (document["error"] in {"invalid_client", "invalid_token"})
 
 
-def assert_no_surprise(answer: Answer) -> None:
+def assert_no_surprise(answer: Answer, what: str = "") -> None:
     """Hold any answer to what nothing that was sent may bring about."""
-    assert answer.status < 500, (answer.status, answer.body[:300])
-    assert "X-Injected" not in answer.headers
-    assert b"<script>alert(1)" not in answer.body
-    assert b"Traceback" not in answer.body
+    assert answer.status < 500, (what, answer.status, answer.body[:300])
+    assert "X-Injected" not in answer.headers, what
+    assert b"<script>alert(1)" not in answer.body, what
+    assert b"Traceback" not in answer.body, what
 
 
 @dataclass

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 from urllib.parse import quote_from_bytes, urlencode
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.oauth.op import Op
@@ -34,7 +33,6 @@ values = st.one_of(
     st.sampled_from([b"openid", b"code", b"none", b"login", b"S256", b"query", b"form_post", b"1", b"{}", b"true"]),
     st.sampled_from([b"authorization_code", b"refresh_token", b"client_credentials", b"password"]),
 )
-extras = st.lists(st.tuples(names, values), max_size=8)
 
 
 @pytest.fixture
@@ -49,53 +47,49 @@ def encoded(pairs: list[tuple[str, Any]]) -> bytes:
     )
 
 
-def explore(strategy: Any, check: Any) -> None:
-    """Run a property whose check is a coroutine of the test's loop, from a thread beside it."""
+def examples() -> list[list[tuple[str, bytes]]]:
+    """Return what hypothesis thinks of, before anything runs: it minds random numbers that others draw meanwhile."""
+    found: list[list[tuple[str, bytes]]] = []
 
-    @settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-    @given(strategy)
-    def run(example: Any) -> None:
-        check(example)
+    @settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(st.lists(st.tuples(names, values), max_size=8))
+    def collect(pairs: list[tuple[str, bytes]]) -> None:
+        found.append(pairs)
 
-    run()
+    collect()
+    return found
 
 
 async def test_authorize_survives_random_parameters(op: Op, rp: RelyingParty) -> None:
-    loop = asyncio.get_running_loop()
     cookie = await op.running.session(await op.person())
-
-    async def one(pairs: list[tuple[str, bytes]]) -> None:
+    for pairs in examples():
         taken = {name for name, _ in pairs}
         base = {name: value for name, value in rp.request().parameters.items() if name not in taken}
         query = urlencode(base).encode() + b"&" + encoded(pairs)
         for method in ("GET", "POST"):
             answer = await authorize(op, method, query, cookie)
-            assert_no_surprise(answer)
+            assert_no_surprise(answer, f"{pairs}")
             location = answer.headers.get("Location", "")
             if location.startswith(rp.redirect_uri):
-                assert "client_id" in base
-                assert "redirect_uri" in base
+                assert "client_id" in base, pairs
+                assert "redirect_uri" in base, pairs
                 assert callback_error(location.replace("#", "?"))["iss"] == rp.metadata["issuer"]
             elif location:
                 assert location.startswith((f"{op.running.origin}/", "/"))
                 assert not location.startswith("//")
 
-    await asyncio.to_thread(
-        explore, extras, lambda pairs: asyncio.run_coroutine_threadsafe(one(pairs), loop).result(30)
-    )
-
 
 @pytest.mark.parametrize("endpoint", FORM_ENDPOINTS)
 async def test_endpoints_of_clients_survive_random_parameters(op: Op, rp: RelyingParty, endpoint: str) -> None:
-    loop = asyncio.get_running_loop()
     path, headers = rp.path(f"{endpoint}_endpoint"), {**rp.authentication()[1], "Content-Type": FORM}
-
-    async def one(pairs: list[tuple[str, bytes]]) -> None:
+    for pairs in examples():
         for sent in (headers, {"Content-Type": FORM}):
             answer = await op.running.send("POST", path, data=encoded(pairs), headers=sent)
-            assert_no_surprise(answer)
-            assert_error_shape(answer)
-
-    await asyncio.to_thread(
-        explore, extras, lambda pairs: asyncio.run_coroutine_threadsafe(one(pairs), loop).result(30)
-    )
+            assert_no_surprise(answer, f"{pairs}")
+            assert_error_shape(answer, f"{pairs}")
