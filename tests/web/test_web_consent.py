@@ -336,3 +336,24 @@ async def test_form_ends_before_browsers_go_on(
         found = re.search(r'content="0;url=(https://[^"]+)"', denied.text)
         assert found
         assert told(unescape(found[1]))["error"] == "access_denied"
+
+
+async def test_pages_work_below_a_prefix(portals: Portals, client: aiohttp.ClientSession) -> None:
+    world = await portals.open(server={"prefix": "/auth"})
+    browser = Browser(world, client)
+    wiki = await register(world)
+    login = (await browser.get(f"/auth{wiki.url()}")).location
+    assert "to continue to Wiki" in read((await browser.get(login)).text)
+    page, way = await browser.follow(await browser.sign_in(login))
+    action = re.search(r'action="([^"]+)"', page.text)
+    assert action
+    assert way[-1].startswith(world.url("localhost", "/auth/oauth/consent?"))
+    form = {"csrf_token": page.token, "decision": "allow"}
+    allowed = await browser.send("POST", unescape(action[1]), {}, form)
+    assert "code" in told((await browser.get(allowed.location)).location)
+    for path in ("/auth/account", "/auth/account/applications", "/auth/oauth/device"):
+        shown = await browser.get(path)
+        assert shown.status == 200
+        links = re.findall(r'(?:href|action)="(/[^"]*)"', shown.text)
+        assert links
+        assert [link for link in links if not link.startswith("/auth/")] == []
