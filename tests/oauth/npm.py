@@ -11,13 +11,17 @@ from pathlib import Path
 
 SOURCES = Path(__file__).parent / "clients_js"
 PROGRAMS = ("node", "npm")
+_OLDEST_NODE = 20
 _COMMAND = ("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error")
 _FILES = ("package.json", "package-lock.json")
 
 
 def missing_program() -> str | None:
-    """Return the first program that is needed and not there."""
-    return next((name for name in PROGRAMS if shutil.which(name) is None), None)
+    """Return what is needed and not there, by the program's name."""
+    if missing := next((name for name in PROGRAMS if shutil.which(name) is None), None):
+        return missing
+    version = subprocess.run(["node", "--version"], check=True, capture_output=True, text=True, timeout=30).stdout
+    return None if int(version.lstrip("v").partition(".")[0]) >= _OLDEST_NODE else f"node {_OLDEST_NODE}"
 
 
 def prepare(directory: Path) -> Path:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
 import shlex
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from click.testing import CliRunner
+
+from gateway.cli import cli
 from tests.gateways import database_url
 from tests.oauth.op import Op
 
 PAGE = Path(__file__).parents[3] / "docs" / "oauth" / "applications.md"
 PORTAL = "https://portal.example.com"
-_COMMAND = (sys.executable, "-c", "from gateway.cli import main; main()")
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,8 @@ class Section:
         command = shlex.split(self.blocks["sh"])
         assert command[:3] == ["gateway", "client", "add"]
         more = ["-c", str(op.running.config), "--output", "json"]
-        environ = {**os.environ, "GATEWAY_DATABASE__URL": database_url(op.factory.dsn_args)}
-        process = await asyncio.create_subprocess_exec(
-            *_COMMAND, *command[1:], *more, env=environ, stdout=asyncio.subprocess.PIPE
-        )
-        output, _ = await process.communicate()
-        assert process.returncode == 0
-        document = json.loads(output)
+        runner = CliRunner(env={"GATEWAY_DATABASE__URL": database_url(op.factory.dsn_args)})
+        result = await asyncio.to_thread(runner.invoke, cli, [*command[1:], *more])
+        assert result.exit_code == 0, result.output
+        document = json.loads(result.stdout)
         return Registered(document["client_id"], document.get("client_secret") or "")
