@@ -21,22 +21,11 @@ from tests.oauth.party import claims
 
 SERVER = Path(__file__).with_name("mcp_server.py")
 CALLBACK = "http://127.0.0.1:{port}/callback"
-YAML = """
-oauth: {{registration: open, scopes: {{"notes:read": Read your notes}}}}
-upstreams:
-  notes: {{servers: "http://127.0.0.1:{upstream}"}}
-routes:
-  - name: notes
-    match: {{path: [/mcp/**]}}
-    resource: true
-    require: {{scopes: ["notes:read"]}}
-    upstream: notes
-  - name: other
-    match: {{path: /other/**}}
-    resource: true
-    upstream: notes
-  - name: everything
-    upstream: notes
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "mcp.md").read_text(encoding="utf-8")
+# Of the page's example, and beside it what its token must not open.
+YAML = PAGE.partition("```yaml\n")[2].partition("```")[0] + """
+  - {name: other, match: {path: /other/**}, resource: true, upstream: notes}
+  - {name: everything, upstream: notes}
 """
 
 
@@ -86,7 +75,7 @@ async def upstream(tmp_path: Path) -> AsyncIterator[int]:
 
 @pytest.fixture
 async def running(gateway_factory: GatewayFactory, upstream: int) -> Running:
-    running = await gateway_factory(YAML.format(upstream=upstream))
+    running = await gateway_factory(YAML.replace("127.0.0.1:8000", f"127.0.0.1:{upstream}"))
     await running.user()
     return running
 
