@@ -23,10 +23,13 @@ SERVER = Path(__file__).with_name("mcp_server.py")
 CALLBACK = "http://127.0.0.1:{port}/callback"
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "mcp.md").read_text(encoding="utf-8")
 # Of the page's example, and beside it what its token must not open.
-YAML = PAGE.partition("```yaml\n")[2].partition("```")[0] + """
+YAML = (
+    PAGE.partition("```yaml\n")[2].partition("```")[0]
+    + """
   - {name: other, match: {path: /other/**}, resource: true, upstream: notes}
   - {name: everything, upstream: notes}
 """
+)
 
 
 class Kept:
