@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from gateway.oauth.authorization_request import RESPONSE_MODES
 from gateway.oauth.claims import CLAIMS
 from gateway.oauth.client_authentication import METHODS
 from gateway.oauth.cors import endpoint
@@ -92,8 +93,7 @@ def metadata(
         "backchannel_logout_session_supported": True,
         "scopes_supported": list(scopes),
         "response_types_supported": ["code"],
-        # The fragment is for old applications alone, which an administrator lets have tokens from there.
-        "response_modes_supported": ["query"],
+        "response_modes_supported": list(RESPONSE_MODES),
         "grant_types_supported": list(grants),
         "subject_types_supported": ["public", "pairwise"],
         "acr_values_supported": [ACR],

@@ -61,7 +61,7 @@ async def test_oidcc_discovery_endpoint_verification(op: Op) -> None:
     assert "openid" in document["scopes_supported"]
     assert "public" in document["subject_types_supported"]
     assert document["response_types_supported"] == ["code"]
-    assert document["response_modes_supported"] == ["query"]
+    assert document["response_modes_supported"] == ["query", "fragment"]
     assert {"client_secret_basic", "client_secret_post"} <= set(document["token_endpoint_auth_methods_supported"])
     assert {"sub", "iss", "auth_time", "acr"} <= set(document["claims_supported"])
     for name in ("userinfo_endpoint", "jwks_uri", "token_endpoint", "authorization_endpoint"):

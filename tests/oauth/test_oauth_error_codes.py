@@ -88,7 +88,7 @@ AUTHORIZATION_ERRORS = {
     "unknown-resource": ({"resource": "https://elsewhere.example/"}, "invalid_target"),
     "resource-with-a-fragment": ({"resource": "https://elsewhere.example/#x"}, "invalid_target"),
     "unknown-response-mode": ({"response_mode": "bogus"}, "invalid_request"),
-    "fragment-for-a-code": ({"response_mode": "fragment"}, "invalid_request"),
+    "response-mode-without-script": ({"response_mode": "form_post"}, "invalid_request"),
     "unknown-prompt": ({"prompt": "bogus"}, "invalid_request"),
     "max-age-of-no-number": ({"max_age": "1.5"}, "invalid_request"),
     "max-age-negative": ({"max_age": "-1"}, "invalid_request"),

@@ -306,6 +306,21 @@ async def test_no_token_travels_through_the_browser(op: Op, rp: RelyingParty, re
     assert rp.error(at, request) in {"unsupported_response_type", "unauthorized_client", "invalid_request"}
 
 
+async def test_state_and_issuer_are_in_a_fragment_too(op: Op) -> None:
+    rp = await op.client()
+    for changed, expected in (({}, "code"), ({"scope": "bogus"}, "error")):
+        request = rp.request(response_mode="fragment")
+        address = f"{rp.metadata['authorization_endpoint']}?{urlencode({**request.parameters, **changed})}"
+        browser = op.browser()
+        page = await browser.through(await browser.open(address))
+        before, _, fragment = page.url.partition("#")
+        assert before == rp.redirect_uri, "nothing of it in the address that servers see"
+        answered = rp.response(Page(f"{before}?{fragment}"), request)
+        assert expected in answered
+        if expected == "code":
+            assert (await rp.redeem(answered["code"], request)).status == 200
+
+
 async def test_a_fresh_login_is_bound_to_the_browser_that_asked(op: Op, rp: RelyingParty) -> None:
     """A request that waits is of use to nobody else: whoever opens its address decides for himself alone."""
     await op.person("mallory")
