@@ -188,7 +188,9 @@ async def test_strangers_do_not_choose_inner_addresses(
     gateway_factory: GatewayFactory, clock: FakeClock, listening: Listening
 ) -> None:
     metadata = {**METADATA, "backchannel_logout_uri": listening.url}
-    party = await open_party(gateway_factory, clock, metadata, first_party=False, opens_routes=False)
+    party = await open_party(
+        gateway_factory, clock, metadata, first_party=False, opens_routes=False, manages_itself=True
+    )
     ann = await party.running.gateway.accounts.users.find("ann")
     assert ann is not None
     await party.running.gateway.consents.remember(ann.id, party.client_id, ["openid", "profile"], [], [])
