@@ -11,8 +11,9 @@ import pytest
 from jwcrypto.jwk import JWK
 
 from gateway.oauth.state.client_metadata import AUTH_METHODS, DEVICE_CODE, ID_TOKEN_ALGORITHMS
+from tests.fake_clock import RunningClock
 from tests.gateways import GatewayFactory
-from tests.oauth.op import Op, start_op
+from tests.oauth.op import Op, discovered, start_op
 from tests.oauth.relying.node import play
 from tests.oauth.relying.person import Person
 from tests.oauth.relying_party import CALLBACK, RelyingParty
@@ -121,3 +122,15 @@ async def test_a_client_registers_itself(gateway_factory: GatewayFactory, flow: 
     assert done["client"]["client_name"] == "Registered by itself"
     assert done["client"]["registration_client_uri"].startswith(op.metadata["registration_endpoint"])
     assert done["claims"]["sub"] == ann.id
+
+
+async def test_everything_works_below_a_prefix(gateway_factory: GatewayFactory, flow: Play) -> None:
+    """The issuer has a path then, and discovery stands below it (OpenID Connect Discovery 1.0 section 4)."""
+    running = await gateway_factory(SERVER__PREFIX="/auth")
+    op = Op(running, gateway_factory, RunningClock(), await discovered(running))
+    ann = await op.person()
+    client = await op.client(post_logout_redirect_uris=[BYE], first_party=False)
+    assert op.metadata["issuer"].endswith("/auth")
+    assert (await flow("code", op, client))["claims"]["sub"] == ann.id
+    assert (await flow("pushed", op, client))["claims"]["sub"] == ann.id
+    assert (await flow("logout", op, client))["back"] == BYE
