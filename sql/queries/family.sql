@@ -41,7 +41,8 @@ cross join lateral (
 -- name: rotate
 -- Check, consume and replace, for many tokens in one statement: a row for each that was good. Of several who present
 -- one token, here or elsewhere at the same time, one gets the row. All tokens are locked in one order, so that two of
--- these statements never wait for each other. They come at the same moment: the first one's time is everybody's.
+-- these statements never wait for each other; and none waits for a family, which only somebody who ends it holds: who ends
+-- many would wait for this one in turn. They come at the same moment: the first one's time is everybody's.
 with asked as materialized (
     select distinct on (token_hash) token_hash, successor_hash, client_id, place
     from unnest($1::bytea[], $2::bytea[], $3::text[]) with ordinality
@@ -55,7 +56,7 @@ with asked as materialized (
         from refresh_token t join refresh_family f on f.id = t.family_id
         where t.token_hash = asked.token_hash and t.used_at is null and t.expires_at > ($4::timestamptz[])[1]
             and f.client_id = asked.client_id
-        limit 1 for update of t
+        limit 1 for update of t for no key update of f skip locked
     ) as found
 ), consumed as (
     update refresh_token set used_at = ($4::timestamptz[])[1] where token_hash = any (array(select token_hash from good))

@@ -171,6 +171,17 @@ async def test_processes_that_get_the_same_tokens_in_opposite_order_never_block_
     assert won == [1] * len(names)
 
 
+async def test_a_family_that_is_being_ended_holds_nobody_up(
+    database: Database, families: Families, codes: Codes, granted: Granted, family: str
+) -> None:
+    await begun(codes, granted, ["second"])
+    async with asyncio.timeout(2), database.transaction() as connection:
+        await connection.execute("update refresh_family set revoked_at = now() where id = $1", UUID(family))
+        rotated = await asyncio.gather(*(families.rotate(name, "wiki", GRACE) for name in ("first", "second")))
+        assert [each is not None for each in rotated] == [False, True]
+    assert await families.of_refresh_token("first", "wiki") is None
+
+
 async def test_within_the_grace_the_same_successor_comes_again(
     families: Families, family: str, clock: FakeClock, database: Database
 ) -> None:
