@@ -21,6 +21,7 @@ from statistics import median
 
 from tests.bench.load import wrk
 from tests.bench.machine import Cores, cpu_seconds, missing_programs, settle, stop_on_terminate
+from tests.bench.readiness import LeftOut
 from tests.bench.token_servers import CREDENTIALS, REFRESH, Server, started
 
 WARM_UP_SECONDS = 1
@@ -150,7 +151,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="bench-") as name, ExitStack() as stack:
         directory = Path(name)
         directory.chmod(0o755)  # PostgreSQL drops root, and must still get through
-        gateway, memory, postgres = started(stack, directory, cores)
+        try:
+            gateway, memory, postgres = started(stack, directory, cores)
+        except LeftOut as reason:
+            print(f"nothing to compare: {reason}", file=sys.stderr)
+            return 1
         settle(1)
         cases = [Case(server, CREDENTIALS) for server in (gateway, memory)]
         cases += [Case(server, REFRESH) for server in (gateway, memory, postgres)]

@@ -155,7 +155,11 @@ def _oidc_provider(
     environ |= {"DATABASE": json.dumps(database)} if database else {}
     command = pinned([cores.proxy], ["node", "bench_provider.mjs"])
     running = stack.enter_context(process(command, scripts, name, environ))
-    answering(port, running)
+    try:
+        answering(port, running)
+    except LeftOut as reason:
+        said = (scripts / f"{name}.log").read_text(errors="replace").splitlines()
+        raise LeftOut(f"{name}: {reason}: {' '.join(said[-12:])}") from reason
 
     def mint(count: int) -> Path:
         connection = http.client.HTTPConnection("127.0.0.1", mint_port, timeout=30)
