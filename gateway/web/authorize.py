@@ -32,7 +32,7 @@ class AuthorizePage:
 
     def routes(self) -> list[web.RouteDef]:
         path = self._pages.path(AUTHORIZE)
-        return [web.get(path, self._frame(self.authorize)), web.post(path, self._frame(self.post))]
+        return [web.get(path, self._frame(self.authorize), allow_head=False), web.post(path, self._frame(self.post))]
 
     async def authorize(self, request: web.Request) -> web.Response:
         try:

@@ -43,6 +43,8 @@ def wrong_fields(members: dict[str, Any], *, by_admin: bool = False, **kept: Any
         "http://127.8.8.8/cb",
         "http://[::1]:8080/cb",
         "com.example.app:/oauth2redirect",
+        "cursor://anysphere.cursor-mcp/oauth/callback",
+        "vscode://example.extension/callback",
         "com.example.app://callback",
         "net.openid.appauthdemo:/oauth2redirect",
     ],

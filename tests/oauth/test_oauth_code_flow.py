@@ -199,3 +199,9 @@ async def test_a_code_comes_in_the_fragment_where_the_client_asks_for_that(party
     unknown = await party.authorize(response_mode="form_post")
     assert unknown.location.startswith(f"{CALLBACK}?")
     assert landed(unknown)["error"] == "invalid_request"
+
+
+async def test_looking_is_not_asking(party: Party) -> None:
+    """HEAD must change nothing (RFC 9110 section 9.2.1): a code is something."""
+    answer = await party.running.send("HEAD", "/oauth/authorize?client_id=x", cookie=party.cookie)
+    assert answer.status == 405

@@ -206,6 +206,14 @@ async def test_what_was_granted_ends_where_less_is_left(
     assert ("client", client.id) in heard
 
 
+@pytest.mark.parametrize("rights", [Rights(opens_routes=True), Rights(first_party=True)])
+async def test_nothing_that_was_granted_grows_into_opening_routes(desk: Desk, rights: Rights) -> None:
+    client = (await desk.registry.create(METADATA)).client
+    family = await desk.family(await desk.account(), client.id)
+    await desk.registry.change(client.id, rights=rights)
+    assert not await desk.stands(family)
+
+
 async def test_scopes_that_were_open_may_be_narrowed(desk: Desk) -> None:
     client = (await desk.registry.create(METADATA)).client
     family = await desk.family(await desk.account(), client.id, "a")

@@ -20,20 +20,24 @@ _CHARACTERS: Final = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()+,;=%-]+")  # RFC 
 _BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _DOT_SEGMENT: Final = re.compile(r"(?:^|/)(?:\.|%2e){1,2}(?:/|$)", re.IGNORECASE)
 _PRIVATE_SCHEME: Final = re.compile(r"[a-z][a-z0-9+-]*(?:\.[a-z0-9+-]+)+")
+# Programs whose scheme has no dot, and that people connect to servers for agents (Model Context Protocol).
+_KNOWN_PROGRAMS: Final = frozenset({"cursor", "vscode", "vscode-insiders", "windsurf", "zed"})
 
 
 def redirect_problem(uri: str) -> str | None:
     """Say what keeps ``uri`` from being one that a browser is sent to with an answer; None for nothing.
 
     https; http for the person's own machine (RFC 8252 section 7.3); a scheme of the application's own, which has a dot
-    in it (section 7.1): everything without one, javascript: and data: among them, is somebody else's.
+    in it (section 7.1) or is that of a known program: everything else, javascript: and data: among them, is somebody
+    else's.
     """
     parts, problem = _read(uri)
     if parts is None or problem:
         return problem
     if parts.scheme in {"https", "http"}:
         return _web_problem(parts)
-    if not _PRIVATE_SCHEME.fullmatch(uri.partition(":")[0]):
+    scheme = uri.partition(":")[0]
+    if not _PRIVATE_SCHEME.fullmatch(scheme) and scheme not in _KNOWN_PROGRAMS:
         return "must begin with https://, or with a scheme of the application's own such as com.example.app:/"
     return None
 

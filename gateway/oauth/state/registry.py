@@ -155,7 +155,7 @@ class Registry:
                 self._clock.now(),
             )
             secret = await self._fit_secrets(connection, before, after)
-            if _narrowed(before, after):
+            if _outgrown(before, after):
                 await self._end_families(
                     connection, client_id, "client changed" if after.is_active else "client disabled"
                 )
@@ -260,8 +260,10 @@ def _merged(before: Client, metadata: Mapping[str, Any] | None, rights: Rights |
     return after
 
 
-def _narrowed(before: Client, after: Client) -> bool:
-    """Tell whether what was granted stands on more than the client has now."""
+def _outgrown(before: Client, after: Client) -> bool:
+    """Tell whether what was granted stands on more than the client has now, or would become more than was agreed to."""
+    if (after.opens_routes or after.first_party) and not (before.opens_routes or before.first_party):
+        return True
     for right in ("is_active", "opens_routes", "first_party"):
         if getattr(before, right) and not getattr(after, right):
             return True
