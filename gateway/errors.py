@@ -27,8 +27,9 @@ and metrics; no message ever holds a secret.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import field as member
 
 
 class GatewayError(Exception):
@@ -128,10 +129,19 @@ class Overloaded(GatewayError):
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """What is wrong with one field of a request, in words for the person who sent it."""
+    """What is wrong with one field of a request, in words for the person who sent it.
+
+    ``message`` is in English, with ``%(name)s`` where ``values`` stand, so that pages can say it in another language.
+    """
 
     field: str
-    detail: str
+    message: str
+    values: Mapping[str, object] = member(default_factory=dict)
+
+    @property
+    def detail(self) -> str:
+        """The message in English."""
+        return self.message % self.values if self.values else self.message
 
 
 class InvalidInput(GatewayError):

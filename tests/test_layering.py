@@ -18,6 +18,7 @@ LEVELS = {
     "gateway.identity.identity": 1,
     "gateway.fields": 1,
     "gateway.problem": 1,
+    "gateway.translation": 1,
     # read by the configuration as well, which tells what is wrong with it
     "gateway.listening.certificates": 1,
     "gateway.policy": 2,

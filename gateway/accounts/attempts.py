@@ -10,7 +10,7 @@ from typing import Final
 
 from gateway.accounts.login import address_subject, seconds_until
 from gateway.clock import Clock
-from gateway.config.settings import LoginSettings
+from gateway.config.accounts import LoginSettings
 from gateway.errors import TooManyAttempts
 from gateway.storage.database import Database
 from gateway.storage.statements import statements

@@ -22,7 +22,7 @@ from typing import Final, TypeVar
 
 import bcrypt
 
-from gateway.config.settings import PasswordSettings
+from gateway.config.accounts import PasswordSettings
 from gateway.errors import FieldError, InvalidInput, Overloaded
 from gateway.tokens.master_key import MasterKey
 

@@ -17,7 +17,7 @@ from uuid import UUID
 import asyncpg
 
 from gateway.clock import Clock
-from gateway.config.settings import SessionSettings
+from gateway.config.accounts import SessionSettings
 from gateway.errors import LoginRefused
 from gateway.storage.database import Connection, Database, Executor
 from gateway.storage.events import EventFeed, publish

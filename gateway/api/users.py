@@ -13,7 +13,7 @@ from gateway.api.caller import NOT_ALLOWED, Callers
 from gateway.api.fields import read_fields
 from gateway.api.login import tokens_and_user
 from gateway.api.reply import reply
-from gateway.config.settings import Registration
+from gateway.config.accounts import Registration
 from gateway.errors import CredentialRejected, FieldError, InvalidInput
 from gateway.fields import Fields
 from gateway.identity.identity import Identity

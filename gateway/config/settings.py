@@ -7,10 +7,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field, SecretStr, StrictBool, StrictInt
+from pydantic import Field, SecretStr, StrictInt
 
+from gateway.config.accounts import LoginSettings, PasswordSettings, Registration, SessionSettings
 from gateway.config.authz import Authz
 from gateway.config.oauth import OAuth
 from gateway.config.route import Route
@@ -22,8 +23,6 @@ from gateway.config.values import (
     FilePath,
     Issuer,
     Label,
-    OneOrMore,
-    Origin,
     UpstreamName,
 )
 
@@ -41,19 +40,6 @@ class DatabaseSettings(Section):
     """For how long a revocation elsewhere may stay unseen before every request asks the database."""
 
 
-class SessionSettings(Section):
-    """How long a browser stays signed in."""
-
-    idle_timeout: Duration = parse_duration("12h")
-    """Without a request for this long, a session ends."""
-    lifetime: Duration = parse_duration("7d")
-    """After this, a session ends in any case."""
-    remember_for: Duration = parse_duration("30d")
-    """The lifetime after a login with "remember me"; idleness does not end it."""
-    max_per_user: StrictInt = Field(20, ge=1, le=1000)
-    """Above this, a user's oldest session ends."""
-
-
 class TokenSettings(Section):
     """What the gateway signs, and for how long."""
 
@@ -67,41 +53,6 @@ class TokenSettings(Section):
     """How long a refresh token is good; each is good once."""
     key_rotation: Duration = parse_duration("90d")
     """How old a signing key becomes before the next takes over."""
-
-
-class PasswordSettings(Section):
-    """What a password must be, and what checking one costs."""
-
-    min_length: StrictInt = Field(8, ge=8, le=64)
-    """The shortest password that can be set, in characters."""
-    bcrypt_cost: StrictInt = Field(12, ge=4, le=16)
-    """The logarithm of bcrypt's rounds: one more doubles the time of a login."""
-
-
-class Registration(Section):
-    """Whether people may make accounts for themselves."""
-
-    enabled: StrictBool = True
-    """Anybody may; otherwise only administrators make accounts."""
-    require_verified_email: StrictBool = False
-    """An account works only after its address was verified."""
-    default_roles: Annotated[tuple[Label, ...], OneOrMore] = ("user",)
-    """The roles of a new account."""
-
-
-class LoginSettings(Section):
-    """How many failures are tolerated, and where a login may return to."""
-
-    max_failures: StrictInt = Field(10, ge=1, le=10_000)
-    """Failed logins for one account within `window`, before it is locked."""
-    window: Duration = parse_duration("15m")
-    """The time within which failures are counted together."""
-    lockout: Duration = parse_duration("15m")
-    """How long an account stays locked; the right password does not open it."""
-    per_ip: StrictInt = Field(100, ge=1, le=1_000_000)
-    """Failed logins from one address (of IPv6, one /64) within `window`, before it must wait."""
-    return_origins: Annotated[tuple[Origin, ...], OneOrMore] = ()
-    """Other origins that a login may lead back to, besides the portal and the hosts of routes."""
 
 
 class Logging(Section):

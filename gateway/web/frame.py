@@ -16,7 +16,7 @@ from gateway.policy.navigation import accepts_html
 from gateway.problem import Problem, problem_response
 from gateway.refusal import INTERNAL, of_error
 from gateway.web.form import FormTooLarge
-from gateway.web.pages import Pages
+from gateway.web.pages import Pages, speak_to
 from gateway.web.session_storage import SessionStorage
 from gateway.web.visit import RequestId
 
@@ -43,6 +43,7 @@ class Frame:
 
         @wraps(handler)
         async def framed(request: web.Request) -> web.StreamResponse:
+            speak_to(request)
             try:
                 return await self._session(request, handler)
             except FormTooLarge:

@@ -21,6 +21,8 @@ from gateway.config.settings import Settings
 from gateway.errors import TargetRejected
 from gateway.policy.challenge import login_url
 from gateway.problem import Problem
+from gateway.translation import words
+from gateway.translation.catalogs import choose
 from gateway.web.error_words import ErrorWords, words_for
 from gateway.web.moments import days, moment
 from gateway.web.return_to import Destination, ReturnTo
@@ -67,6 +69,13 @@ class Pages:
             auto_reload=False,
             trim_blocks=True,
             lstrip_blocks=True,
+            extensions=["jinja2.ext.i18n"],
+        )
+        # Values are escaped before they are put into a message: what catalogues say is markup, what people say is not.
+        self._environment.install_gettext_callables(  # type: ignore[attr-defined]  # by the extension
+            lambda message: words.current().gettext(message),
+            lambda one, many, count: words.current().ngettext(one, many, count),
+            newstyle=True,
         )
         self._environment.filters["moment"] = moment
         self._environment.globals.update(
@@ -93,7 +102,9 @@ class Pages:
     def render(self, name: str, *, status: int = 200, leads_to: Collection[str] = (), **values: Any) -> web.Response:
         """Draw a page. ``leads_to`` are the sources where its form may end after redirects."""
         nonce = secrets.token_urlsafe(_NONCE_BYTES)
-        text = self._environment.get_template(f"{name}.html").render(nonce=nonce, **values)
+        text = self._environment.get_template(f"{name}.html").render(
+            nonce=nonce, language=words.current().tag, **values
+        )
         headers = {**_HEADERS, "Content-Security-Policy": content_security_policy(nonce, leads_to)}
         return web.Response(status=status, text=text, content_type="text/html", charset="utf-8", headers=headers)
 
@@ -104,28 +115,29 @@ class Pages:
 
         ``retry`` is where "Try again" leads when that is not the page itself.
         """
-        words = words_for(problem)
+        speak_to(request)
+        said = words_for(problem)
         response = self.render(
             "error",
             status=problem.status,
-            heading=words.heading,
-            sentence=words.sentence,
-            actions=[Action("Try again", retry)] if retry else self._actions(words, request),
+            heading=said.heading,
+            sentence=said.sentence,
+            actions=[Action("Try again", retry)] if retry else self._actions(said, request),
             request_id=request_id,
         )
         response.headers.update(problem.headers)
         response.headers["X-Request-Id"] = request_id
         return response
 
-    def _actions(self, words: ErrorWords, request: web.BaseRequest) -> list[Action]:
+    def _actions(self, said: ErrorWords, request: web.BaseRequest) -> list[Action]:
         here = self._here(request)
         if here is None:
             return []
-        if words.way_on == "retry" and request.method in {"GET", "HEAD"}:
+        if said.way_on == "retry" and request.method in {"GET", "HEAD"}:
             return [Action("Try again", here)]
-        if words.way_on == "sign_in":
+        if said.way_on == "sign_in":
             return [Action("Sign in", login_url(self.portal_base, here))]
-        if words.way_on == "switch":
+        if said.way_on == "switch":
             destination = self._return_to.read(here)
             return [Action("Use another account", self.portal("logout", destination), quiet=True)]
         return []
@@ -138,6 +150,11 @@ class Pages:
         if request.method not in {"GET", "HEAD"}:
             return f"{self._return_to.origin(host)}/"
         return self._return_to.origin(host) + self._return_to.path_on(host, request.raw_path)
+
+
+def speak_to(request: web.BaseRequest) -> None:
+    """Speak the language that the browser asks for, until the request is answered."""
+    words.speak(choose("", request.headers.get("Accept-Language", "")))
 
 
 def content_security_policy(nonce: str, leads_to: Collection[str] = ()) -> str:

@@ -11,7 +11,7 @@ from gateway.accounts.sessions import Login
 from gateway.accounts.user import User
 from gateway.accounts.users import Users
 from gateway.clock import Clock
-from gateway.config.settings import Registration
+from gateway.config.accounts import Registration
 from gateway.errors import FieldError, InvalidInput, Overloaded
 from gateway.problem import Problem
 from gateway.web.continuing import Continuations, go_on

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.accounts.passwords import PasswordHasher
-from gateway.config.settings import PasswordSettings
+from gateway.config.accounts import PasswordSettings
 from gateway.errors import InvalidInput, Overloaded
 from gateway.tokens.master_key import MasterKey
 

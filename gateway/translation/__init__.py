@@ -1,0 +1,1 @@
+"""What the gateway says to people, in their language."""
