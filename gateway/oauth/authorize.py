@@ -262,10 +262,12 @@ class Authorization:
     async def _must_agree(
         self, request: AuthorizationRequest, waiting: WaitingRequest | None, owner: SessionOwner
     ) -> bool:
-        if request.client.first_party or (waiting is not None and waiting.consented_by == owner.account_id):
+        if request.client.first_party:
             return False
-        if "consent" in request.prompts or _could_be_anybody(request):
+        agreed_now = waiting is not None and waiting.consented_by == owner.account_id
+        if not agreed_now and ("consent" in request.prompts or _could_be_anybody(request)):
             return True
+        # Also to what was agreed to just now: the client may have grown since.
         beyond = names_beyond(request.scopes, request.claim_names)
         return not await self._consents.covers(
             owner.account_id,

@@ -6,6 +6,7 @@ at the authorization endpoint, which judges the request anew.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 from typing import Final
 
@@ -66,28 +67,29 @@ class ConsentPage:
 
     async def decide(self, request: web.Request, visitor: Visitor) -> web.Response:
         request_uri = request.query.get("request_uri", "")
-        fields = await self._signed_in.read_form(request, visitor, _form(request_uri))
         try:
+            _, asked = await self._authorization.waiting_request(request_uri)
+            fields = await self._signed_in.read_form(request, visitor, self._form(request_uri, asked))
             match fields.get("decision"):
                 case "allow":
-                    return await self._allow(request, request_uri, visitor)
+                    return await self._allow(request, request_uri, asked, visitor)
                 case "deny":
-                    return await self._deny(request, request_uri)
+                    return await self._deny(request, request_uri, asked)
                 case _:
                     return await self._ask(request_uri, visitor)
         except OAuthError as error:
             return self._refused(request, error)
 
-    async def _allow(self, request: web.Request, request_uri: str, visitor: Visitor) -> web.Response:
-        _, asked = await self._authorization.waiting_request(request_uri)
+    async def _allow(
+        self, request: web.Request, request_uri: str, asked: AuthorizationRequest, visitor: Visitor
+    ) -> web.Response:
         account_id = visitor.owner.account_id
         await self._consents.remember(account_id, asked.client.id, asked.scopes, self._opened(asked), _claims(asked))
         await self._requests.consent(request_uri, account_id)
         url = self._pages.path(AUTHORIZE, client_id=asked.client.id, request_uri=request_uri)
         return go_on(self._pages, request, url, _back_to(asked))
 
-    async def _deny(self, request: web.Request, request_uri: str) -> web.Response:
-        _, asked = await self._authorization.waiting_request(request_uri)
+    async def _deny(self, request: web.Request, request_uri: str, asked: AuthorizationRequest) -> web.Response:
         url = await self._authorization.refuse(request_uri)
         return go_on(self._pages, request, url, _back_to(asked))
 
@@ -99,7 +101,7 @@ class ConsentPage:
             "consent",
             leads_to=_back_to(asked).sources,
             action=self._pages.path(CONSENT, request_uri=request_uri),
-            csrf_token=self._signed_in.token(visitor, _form(request_uri)),
+            csrf_token=self._signed_in.token(visitor, self._form(request_uri, asked)),
             application=application_of(client, await self._consents.owner_of(client), self._words.brand),
             lines=self._words.lines(asked.scopes, self._opened(asked), _claims(asked), visitor.owner),
             lasting=self._words.lasting(client, offline=asked.offline),
@@ -111,14 +113,15 @@ class ConsentPage:
     def _opened(self, asked: AuthorizationRequest) -> Collection[str]:
         return self._audiences.opened(asked.client, asked.resources)
 
+    def _form(self, request_uri: str, asked: AuthorizationRequest) -> str:
+        """Name the form by what it shows: a client may register itself anew while somebody reads."""
+        shown = (request_uri, asked.client.name, asked.redirect_uri, asked.scopes, self._opened(asked), _claims(asked))
+        return f"{FORM} {json.dumps(shown)}"
+
     def _refused(self, request: web.Request, error: OAuthError) -> web.Response:
         return self._frame.problem(
             request, Problem(400, "request_refused", f"{error.description} Go back to the application and try again.")
         )
-
-
-def _form(request_uri: str) -> str:
-    return f"{FORM} {request_uri}"
 
 
 def _back_to(asked: AuthorizationRequest) -> Continuing:

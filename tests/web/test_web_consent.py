@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from gateway.oauth.state.registry import Rights
-from tests.web.asking import CALLBACK, consent_page, decide, register, told
+from tests.web.asking import CALLBACK, Asking, consent_page, decide, register, told
 from tests.web.portal import PASSWORD, Browser, Portals, World
 
 
@@ -128,6 +128,34 @@ async def test_form_of_anything_else_decides_nothing(world: World, browser: Brow
     answer = await browser.send("POST", path, changed.get("headers"), data)
     assert (answer.status, "This page has expired" in answer.text) == (403, True)
     assert await world.count("oauth_consent") == 0
+
+
+async def test_what_grew_meanwhile_has_not_been_agreed_to(world: World, browser: Browser) -> None:
+    """A request without a scope means what its client is registered for, and clients may register themselves anew."""
+    wiki = await register(world, scope="openid", by_itself=True)
+    await browser.sign_in()
+    path, page = await consent_page(browser, wiki.url(scope=""))
+    await grow(world, wiki, scope="openid email roles offline_access")
+    answer = await browser.send("POST", path, {}, {"csrf_token": page.token, "decision": "allow"})
+    assert (answer.status, "This page has expired" in answer.text) == (403, True)
+    assert await world.count("oauth_consent") == 0
+
+
+async def test_what_grows_before_the_answer_is_asked_for_anew(world: World, browser: Browser) -> None:
+    wiki = await register(world, scope="openid", by_itself=True)
+    await browser.sign_in()
+    allowed = await decide(browser, wiki.url(scope=""), "allow")
+    await grow(world, wiki, scope="openid email roles offline_access")
+    path, page = await consent_page(browser, allowed.location)
+    assert "ann@example.com" in read(page.text)
+    assert await world.count("refresh_family") == 0
+    allowed = await browser.send("POST", path, {}, {"csrf_token": page.token, "decision": "allow"})
+    assert (await browser.get(allowed.location)).location.startswith(CALLBACK)
+
+
+async def grow(world: World, asking: Asking, **metadata: Any) -> None:
+    """Do what a client may do by itself (RFC 7592 section 2.2)."""
+    await world.registry.change(asking.client.id, metadata={**asking.client.metadata, **metadata})
 
 
 @pytest.mark.parametrize("request_uri", ["", "urn:ietf:params:oauth:request_uri:" + "x" * 43, "\0", "x" * 5000])
