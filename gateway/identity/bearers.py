@@ -22,7 +22,7 @@ from gateway.identity.presented import Presented
 from gateway.identity.verified import KEPT_SECONDS, Dependency, Verified, roles_of
 from gateway.oauth.state.client_tokens import ClientTokens
 from gateway.tokens.access import AccessTokens
-from gateway.tokens.jwt import audiences_of, key_id
+from gateway.tokens.jwt import VerifiedClaims, audiences_of, key_id
 from gateway.tokens.refresh import RefreshTokens
 
 _BEARER: Final = CredentialKind.BEARER
@@ -64,11 +64,11 @@ class Bearers:
             consumed=frozenset({presented.header}),
         )
 
-    async def _stands_on(self, claims: Mapping[str, Any]) -> Verified:
+    async def _stands_on(self, claims: VerifiedClaims) -> Verified:
         """Return the login of a verified token, or the client by itself, without what the token itself says."""
         client_id, family_id = str(claims.get("client_id", "")), claims.get("sid")
         if family_id is None:
-            return await self._client(client_id, str(claims["jti"]))
+            return await self._client(client_id, claims)
         account_id = "" if client_id else str(claims["sub"])
         # Longer than the digests under which credentials are remembered, so it is never taken for one.
         key = f"family\0{family_id}\0{account_id}\0{client_id}".encode("utf-8", "surrogatepass")
@@ -87,8 +87,8 @@ class Bearers:
         depends_on = {("account", identity.user_id), ("family", family_id)}
         return self._verified(identity, depends_on | {("client", client_id)} if client_id else depends_on)
 
-    async def _client(self, client_id: str, jti: str) -> Verified:
-        row = await self.client_tokens.own_row(client_id, jti)
+    async def _client(self, client_id: str, claims: VerifiedClaims) -> Verified:
+        row = await self.client_tokens.own_row(client_id, claims)
         if row is None:
             raise CredentialRejected("token_revoked")
         identity = Identity(
@@ -102,7 +102,7 @@ class Bearers:
             authenticated_at=_NEVER,
             client_id=client_id,
         )
-        return self._verified(identity, {("client", client_id), ("token", jti)})
+        return self._verified(identity, {("client", client_id), ("token", str(claims["jti"]))})
 
     def _verified(self, identity: Identity, depends_on: set[Dependency]) -> Verified:
         return Verified(identity, frozenset(depends_on), self.clock.monotonic() + KEPT_SECONDS)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from gateway.clock import Clock
 from gateway.errors import TokenRejected
+from gateway.oauth.audience import opens_routes
+from gateway.oauth.state.client import Client
+from gateway.oauth.state.client_tokens import would_get
 from gateway.oauth.state.clients import Clients
 from gateway.oauth.state.families import Families, Family
 from gateway.oauth.state.revoked import RevokedTokens
 from gateway.tokens.access import ACCESS_TYPE
 from gateway.tokens.compact import decoded, json_object, parted
-from gateway.tokens.jwt import Expected, verify
+from gateway.tokens.jwt import Expected, VerifiedClaims, verify
 from gateway.tokens.keys import SigningKeys
 from gateway.tokens.refresh import REFRESH_TYPE
 from gateway.tokens.sealed import SealedTokens
@@ -25,7 +26,7 @@ class PresentedToken:
 
     typ: str
     client_id: str
-    claims: Mapping[str, Any] = field(repr=False)
+    claims: VerifiedClaims = field(repr=False)
     family_id: str | None
     family: Family | None = field(repr=False)
     is_active: bool
@@ -68,18 +69,19 @@ class PresentedTokens:
             return None
         named = claims["sub"] if typ == REFRESH_TYPE else claims.get("sid")
         family_id = named if isinstance(named, str) else None
+        client = await self._clients.find(client_id)
         if family_id is None:
-            active, family = not await self._revoked.knows(jti), None
+            active, family = client is not None and _would_get(client, claims), None
+            active = active and not await self._revoked.knows(jti)
         else:
             family = await self._families.find(family_id)
             active = family is not None and family.granted.client_id == client_id
             if typ == REFRESH_TYPE and active:
                 current = await self._families.of_refresh_token(jti, client_id)
                 active = current is not None and not current[1]
-        active = active and await self._clients.find(client_id) is not None
-        return PresentedToken(typ, client_id, claims, family_id, family, active)
+        return PresentedToken(typ, client_id, claims, family_id, family, active and client is not None)
 
-    def _verified(self, unverified: str) -> tuple[str, Mapping[str, Any]] | None:
+    def _verified(self, unverified: str) -> tuple[str, VerifiedClaims] | None:
         try:
             return REFRESH_TYPE, self._refresh_tokens.open(unverified)
         except TokenRejected as error:
@@ -95,3 +97,8 @@ class PresentedTokens:
             return ACCESS_TYPE, verify(unverified, self._keys.find, Expected(ACCESS_TYPE, self._issuer, first), now)
         except TokenRejected:
             return None
+
+
+def _would_get(client: Client, claims: VerifiedClaims) -> bool:
+    itself = "client_credentials" in client.grant_types
+    return would_get(claims, client.scopes, itself=itself, routes=opens_routes(client))

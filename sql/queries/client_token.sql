@@ -19,7 +19,8 @@ cross join lateral (
 select asked.place, found.*
 from unnest($1::text[], $2::bytea[]) with ordinality as asked (client_id, jti_hash, place)
 cross join lateral (
-    select c.id, c.name
+    select c.id, c.name, c.opens_routes or c.first_party as opens_routes, c.metadata->>'scope' as scope,
+        coalesce(c.metadata->'grant_types' ? 'client_credentials', false) as stands_for_itself
     from oauth_client c
     where c.id = asked.client_id and c.is_active
         and not exists (select 1 from account o where o.id = c.owner_id and not o.is_active)

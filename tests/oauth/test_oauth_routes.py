@@ -301,6 +301,35 @@ async def test_a_revoked_program_s_token_closes_routes(house: House) -> None:
     assert (await house.get("/", token)).status == 401
 
 
+@pytest.mark.parametrize(
+    ("rights", "metadata"),
+    [
+        pytest.param({"first_party": False, "opens_routes": False}, {}, id="routes"),
+        pytest.param({}, {"scope": "openid"}, id="scope"),
+        pytest.param({}, {"grant_types": ["authorization_code"]}, id="grant"),
+    ],
+)
+async def test_a_program_s_token_ends_with_the_right_that_it_stands_on(
+    house: House, rights: dict[str, bool], metadata: dict[str, Any]
+) -> None:
+    client, registry = house.party.issued.client, house.running.gateway.registry
+    answer = await house.party.token(grant_type="client_credentials", scope="wiki:write")
+    token = answer.json["access_token"]
+    assert (await house.get("/write/x", token)).status == 200
+    kept = checked_metadata({**METADATA, "client_name": "Other"})
+    await registry.change(client.id, metadata=kept, rights=Rights(first_party=True, opens_routes=True))
+    assert (await house.get("/write/x", token)).status == 200
+    changed = checked_metadata({**METADATA, **metadata})
+    await registry.change(
+        client.id, metadata=changed, rights=Rights(**{"first_party": True, "opens_routes": True, **rights})
+    )
+    assert (await house.get("/write/x", token)).status == 401
+    asked = {"client_id": client.id, "client_secret": house.party.issued.secret or "", "token": token}
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    told = await house.running.send("POST", "/oauth/introspect", headers=headers, data=urlencode(asked))
+    assert told.json == {"active": False}
+
+
 async def test_the_api_s_own_refresh_takes_no_client_s_token(house: House) -> None:
     tokens = await house.tokens()
     for path in ("/api/v1/auth/refresh", "/api/v1/users/token-refresh"):
