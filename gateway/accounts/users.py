@@ -184,6 +184,7 @@ class Users:
                 await _keep_an_admin(connection, UUID(user_id))
             await connection.fetchrow(_SQL["lock"], UUID(user_id))
             await connection.execute(_SQL["tell_of_clients"], UUID(user_id))
+            await connection.execute(_SQL["lock_families_of_clients"], UUID(user_id))
             # Before what it was granted is gone: applications are told that the login is over.
             await revoke_sessions(connection, user_id)
             if not await connection.execute(_SQL["delete"], UUID(user_id)):

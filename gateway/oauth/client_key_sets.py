@@ -40,7 +40,8 @@ class ClientKeySets:
         self._clock = clock
         self._fetch = fetch
         self._known: OrderedDict[str, _Known] = OrderedDict()
-        self._few = asyncio.Semaphore(_AT_ONCE)
+        # Apart: addresses that strangers registered and that never answer keep no administrator's client waiting.
+        self._few = {is_operators: asyncio.Semaphore(_AT_ONCE) for is_operators in (False, True)}
 
     async def of(self, client: Client) -> Sequence[Mapping[str, Any]]:
         """Return its keys; none when they cannot be had."""
@@ -67,7 +68,7 @@ class ClientKeySets:
     async def _refresh(self, known: _Known, client: Client, uri: str) -> None:
         now = self._clock.monotonic()
         try:
-            async with self._few:
+            async with self._few[client.is_operators]:
                 document = await self._fetch(uri, internal=client.is_operators)
             known.keys = usable_keys(document)
             known.fetched_at = now

@@ -19,7 +19,8 @@ from gateway.oauth.state.device_codes import IssuedDeviceCode
 from gateway.oauth.strangers import Strangers
 from gateway.policy.rate_limit import RateLimit
 
-# A public client's name is known to everybody; each code that waits is one more to be guessed (section 5.1).
+# A public client's name is known to everybody, and where registration is open anybody has a client; each code that
+# waits is one more to be guessed (section 5.1).
 PER_ADDRESS: Final = RateLimit(requests=100, seconds=600, by_user=False)
 
 
@@ -39,7 +40,7 @@ class DeviceAuthorization:
         parameters = await read_parameters(request)
         asked = EngineRequest("POST", parameters, request.headers)
         client = await run_sync(self._server.authenticate_client, asked)
-        if client.client.is_public:
+        if client.client.is_anybodys:
             self._strangers.admit(request)
         engine = _Engine(self._server, asked, client, self._verification_uri)
         status, document, _ = await run_sync(engine, asked)

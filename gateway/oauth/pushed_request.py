@@ -40,7 +40,7 @@ class PushedRequests:
         """Judge a request as the authorization endpoint would, and keep it (section 2). Raises OAuthError."""
         parameters = await read_parameters(request)
         client = await self._authentication.authenticate(request.headers, parameters)
-        if client.is_public:
+        if client.is_anybodys:
             self._strangers.admit(request)
         kept = {name: value for name, value in parameters.values_by_name().items() if name not in _CREDENTIALS}
         # Whoever authenticates by a header or an assertion has said by that who it is.

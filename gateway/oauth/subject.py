@@ -6,7 +6,6 @@ import hashlib
 import hmac
 from base64 import urlsafe_b64encode
 from typing import Final
-from urllib.parse import urlsplit
 
 from gateway.oauth.state.client import Client
 from gateway.tokens.master_key import MasterKey
@@ -23,16 +22,10 @@ class Subjects:
 
     def sub(self, client: Client, account_id: str) -> str:
         """Return the ``sub`` of an account for a client; stable, and of at most 255 ASCII characters."""
-        if client.metadata.get("subject_type") != "pairwise":
+        if client.sector is None:
             return account_id
-        message = b"\0".join((sector(client).encode(), account_id.encode()))
+        message = b"\0".join((client.sector.encode(), account_id.encode()))
         return urlsafe_b64encode(hmac.digest(self._key, message, "sha256")).rstrip(b"=").decode()
-
-
-def sector(client: Client) -> str:
-    """Return the host that a pairwise client belongs to (section 8.1)."""
-    uri = client.metadata.get("sector_identifier_uri") or next(iter(client.redirect_uris), "")
-    return urlsplit(str(uri)).hostname or client.id
 
 
 def sid(login_id: str, client_id: str) -> str:

@@ -67,6 +67,10 @@ select distinct unnest(roles) as role from account order by role;
 -- name: any
 select exists (select 1 from account);
 
+-- name: lock_families_of_clients
+-- Before the clients themselves, in the order of those who end logins.
+select 1 from refresh_family f join oauth_client c on c.id = f.client_id where c.owner_id = $1 for no key update of f;
+
 -- name: tell_of_clients
 -- A client is good while its owner is: whoever remembers one has to ask anew. The NOTIFY comes with the account's event.
 insert into event (topic, key) select 'client', id from oauth_client where owner_id = $1;

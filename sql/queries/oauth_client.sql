@@ -18,8 +18,9 @@ from oauth_client c left join oauth_client_secret s on s.client_id = c.id
 where c.id = $1 order by s.created_at;
 
 -- name: lock
--- Changes of one client come one after the other.
-select id from oauth_client where id = $1 for update;
+-- Changes of one client come one after the other. Who ends a login holds what was granted in it when they write down
+-- that the client is to hear of it: they must not wait for us, who wait for that.
+select id from oauth_client where id = $1 for no key update;
 
 -- name: page
 -- Clients in the order of their names, with one row for each secret; those of one owner where $4 is given.
@@ -77,6 +78,10 @@ delete from oauth_client where id = $1;
 update refresh_family set revoked_at = $2, revoked_reason = $3
 where client_id = $1 and revoked_at is null and expires_at > $2
 returning id;
+
+-- name: forget_devices
+-- Those that still wait: what they asked for may be more than the client has now.
+delete from device_code where client_id = $1 and family_id is null;
 
 -- name: expire_secrets
 -- What is there before a new one comes; one at most, the others were deleted.

@@ -80,6 +80,25 @@ async def test_published_keys_are_kept_for_a_minute(clock: FakeClock) -> None:
     assert len(publisher.asked) == 2
 
 
+async def test_addresses_of_strangers_that_never_answer_keep_nobody_else_waiting(clock: FakeClock) -> None:
+    silence = asyncio.Event()
+
+    async def fetch(url: str, *, internal: bool) -> Any:
+        if not internal:
+            await silence.wait()
+        return {"keys": [PUBLIC]}
+
+    sets = ClientKeySets(clock, fetch)
+    strangers = [client(jwks_uri=f"{URI}/{number}", registered=b"x") for number in range(20)]
+    async with asyncio.TaskGroup() as group:
+        for each in strangers:
+            group.create_task(sets.of(each))
+        await asyncio.sleep(0)
+        async with asyncio.timeout(1):
+            assert await sets.of(client(jwks_uri=URI)) == [PUBLIC]
+        silence.set()
+
+
 async def test_an_address_that_is_down_is_not_asked_again_at_once(clock: FakeClock) -> None:
     publisher = Publisher(None)
     sets = ClientKeySets(clock, publisher)

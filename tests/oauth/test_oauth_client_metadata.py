@@ -256,6 +256,18 @@ def test_what_administrators_alone_give_is_kept(changes: dict[str, Any], field: 
     assert field in wrong_fields(members, **{name: value for name, value in given.items() if name != field})
 
 
+@pytest.mark.parametrize("before", [{"subject_type": "public"}, {"redirect_uris": ["https://b.example/"]}])
+def test_names_of_another_host_are_not_had_by_a_change(before: dict[str, Any]) -> None:
+    """A device's answer goes to no host, so that none of its names may be asked for."""
+    asked = {
+        "redirect_uris": [CALLBACK],
+        "subject_type": "pairwise",
+        "grant_types": ["authorization_code", DEVICE_CODE],
+    }
+    given = checked_metadata({**asked, **before}, by_admin=True)
+    assert "subject_type" in wrong_fields(asked, **given)
+
+
 def test_an_administrators_lifetimes_are_bounded() -> None:
     members = {"redirect_uris": [CALLBACK], "access_token_lifetime": 0, "refresh_token_lifetime": 10**12}
     assert wrong_fields(members, by_admin=True) == {"access_token_lifetime", "refresh_token_lifetime"}
@@ -287,6 +299,7 @@ def test_implicit_brings_its_response_types() -> None:
         ({"keys": [JWK.generate(kty="RSA", size=1024).export_public(as_dict=True)]}, "2048"),
         ({"keys": [{"kty": "RSA", "n": "AQAB", "e": "AQAB"}]}, ""),
         ({"keys": [{"kty": "RSA"}]}, "cannot be read"),
+        ({"keys": [{**RSA.export_public(as_dict=True), "e": "AQAAAAE"}]}, "exponent"),
         ({}, "Key Set"),
         ([PUBLIC], "Key Set"),
         ("keys", "Key Set"),

@@ -10,10 +10,10 @@ from urllib.parse import urlencode
 import pytest
 
 from gateway.policy.rate_limit import Buckets, RateLimit
-from tests.gateways import Answer
+from tests.gateways import Answer, GatewayFactory
 from tests.oauth.browser import Page
-from tests.oauth.op import Op
-from tests.oauth.relying_party import AuthorizationRequest, RelyingParty
+from tests.oauth.op import Op, start_op
+from tests.oauth.relying_party import CALLBACK, AuthorizationRequest, RelyingParty
 from tests.oauth.test_oauth_bad_input import CHANGES, Case, assert_error_shape, assert_no_surprise, changed
 
 ENDPOINT = "pushed_authorization_request_endpoint"
@@ -171,3 +171,17 @@ async def test_a_public_client_pushes_no_more_than_a_browser_may_ask(op: Op, mon
     assert [answer.status for answer in answers] == [201, 201, 201, 429, 429]
     assert_error_shape(answers[-1])
     assert (await push(trusted, trusted.request())).status == 201
+
+
+async def test_who_registered_itself_stores_no_more_than_a_public_client(
+    gateway_factory: GatewayFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its secret was given to whoever asked."""
+    op = await start_op(gateway_factory, "oauth: {registration: open}")
+    limit = RateLimit(3, 60, by_user=False)
+    monkeypatch.setattr(op.running.gateway.provider.strangers, "_limit", limit)
+    monkeypatch.setattr(op.running.gateway.provider.strangers, "_buckets", Buckets(limit))
+    made = (await op.running.post("/oauth/register", {"redirect_uris": [CALLBACK]})).json
+    rp = RelyingParty(op.running, op.clock, op.metadata, made["client_id"], made["client_secret"])
+    answers = [await push(rp, rp.request()) for _ in range(5)]
+    assert [answer.status for answer in answers] == [201, 201, 201, 429, 429]

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
-from gateway.accounts.users import Changes
+from gateway.accounts.passwords import PasswordHasher
+from gateway.accounts.users import Changes, Users
+from gateway.config.settings import Settings
 from gateway.errors import InvalidInput, NotFound
 from gateway.oauth.state import registry as registry_module
 from gateway.oauth.state.client_metadata import checked_metadata
@@ -19,6 +22,7 @@ from gateway.oauth.state.clients import Clients
 from gateway.oauth.state.registry import OVERLAP, UNUSED_FOR, Issued, Registry, Rights, rights_of
 from gateway.storage.database import Database
 from gateway.storage.events import EventFeed
+from gateway.tokens.master_key import MasterKey
 from tests.fake_clock import FakeClock
 from tests.gateways import GatewayFactory, Running
 
@@ -219,6 +223,67 @@ async def test_scopes_that_were_open_may_be_narrowed(desk: Desk) -> None:
     family = await desk.family(await desk.account(), client.id, "a")
     await desk.registry.change(client.id, metadata=described(scope="a"))
     assert not await desk.stands(family)
+
+
+PAIRWISE = {"subject_type": "pairwise", "redirect_uris": [CALLBACK]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "stands"),
+    [
+        ({"redirect_uris": ["https://app.example.com/other"]}, True),
+        ({"redirect_uris": ["https://bank.example.com/callback"]}, False),
+        ({"subject_type": "public"}, False),
+    ],
+    ids=["same-host", "other-host", "public"],
+)
+async def test_names_that_people_have_at_another_host_are_not_told(
+    desk: Desk, changes: dict[str, Any], stands: bool
+) -> None:
+    client = (await desk.registry.create(described(**PAIRWISE))).client
+    family = await desk.family(await desk.account(), client.id)
+    await desk.registry.change(client.id, metadata=described(**{**PAIRWISE, **changes}))
+    assert await desk.stands(family) == stands
+
+
+async def test_a_device_that_waits_gets_no_more_than_its_client_has(desk: Desk) -> None:
+    client = (await desk.registry.create(described(scope="a b"))).client
+    sql = """insert into device_code (device_hash, user_code, client_id, scopes, created_at, expires_at,
+        interval_seconds) values ('x', 'x', $1, '{a,b}', now(), now(), 5)"""
+    await desk.database.execute(sql, client.id)
+    await desk.registry.change(client.id, metadata=described(scope="a b c"))
+    assert await desk.database.fetchval("select count(*) from device_code") == 1
+    await desk.registry.change(client.id, metadata=described(scope="a"))
+    assert await desk.database.fetchval("select count(*) from device_code") == 0
+
+
+@pytest.mark.parametrize("end", ["disable", "delete", "owner"])
+async def test_a_login_and_a_client_end_at_the_same_moment(
+    desk: Desk, settings_for: Callable[..., Settings], end: str
+) -> None:
+    owner = await desk.account("owner")
+    client = (await desk.registry.create(METADATA, owner_id=owner)).client
+    ann = await desk.account()
+    family = await desk.family(ann, client.id)
+    settings = settings_for()
+    users = Users(desk.database, PasswordHasher(settings.passwords, MasterKey(bytes(32))), settings, desk.clock)
+    ways: dict[str, Callable[[], Coroutine[Any, Any, object]]] = {
+        "disable": lambda: desk.registry.set_active(client.id, active=False),
+        "delete": lambda: desk.registry.delete(client.id),
+        "owner": lambda: users.delete(owner, keep_an_admin=False),
+    }
+    waiting = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group, desk.database.transaction() as connection:
+        # As the login's end does: first what was granted in it, then the client that is to hear of it.
+        end_family = "update refresh_family set revoked_at = now() where id = $1::text::uuid"
+        await connection.execute(end_family, family)
+        group.create_task(ways[end]())
+        while not await desk.database.fetchval(waiting):
+            await asyncio.sleep(0.01)
+        note = "insert into logout_notice (client_id, account_id, created_at, due_at) values ($1, $2, now(), now())"
+        await connection.execute(note, client.id, UUID(ann))
+    if end != "disable":
+        assert not await desk.database.fetchval("select count(*) from oauth_client")
 
 
 async def test_a_deleted_client_takes_everything_along(desk: Desk) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
+from urllib.parse import urlsplit
 
 AuthMethod = Literal["none", "client_secret_basic", "client_secret_post", "private_key_jwt"]
 DEFAULT_AUTH_METHOD: Final = "client_secret_basic"  # RFC 7591 section 2
@@ -82,6 +83,19 @@ class Client:
     def is_checked(self) -> bool:
         """Whether an administrator has looked at it."""
         return self.first_party or self.is_operators
+
+    @property
+    def is_anybodys(self) -> bool:
+        """Whether anybody can ask in its name: it has no secret, or one that was given to a stranger."""
+        return self.is_public or (self.owner_id is None and self.registration_hash is not None)
+
+    @property
+    def sector(self) -> str | None:
+        """The host whose names for people it is told (OpenID Connect Core 1.0 section 8.1); None: it knows them all."""
+        if self.metadata.get("subject_type") != "pairwise":
+            return None
+        uri = self.metadata.get("sector_identifier_uri") or next(iter(self.redirect_uris), "")
+        return urlsplit(str(uri)).hostname or self.id
 
     def seconds(self, member: str, default: timedelta) -> int:
         """Return a lifetime of its own (``access_token_lifetime`` and the like, in seconds), else the default."""

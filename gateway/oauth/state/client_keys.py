@@ -14,6 +14,7 @@ _MOST_KEYS: Final = 20
 _MOST_PUBLISHED: Final = 100
 _LONGEST_MEMBER: Final = 1500  # the modulus of an RSA key of 8192 bits, and room
 _SMALLEST_RSA_BITS: Final = 2048
+_LARGEST_EXPONENT: Final = 65537  # everybody's; with a large one each look at a signature takes a hundred times as long
 _PRIVATE: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 _KEPT: Final = ("kty", "crv", "x", "y", "n", "e", "kid", "alg", "use")
 _CURVES: Final = frozenset({"P-256", "Ed25519"})
@@ -76,8 +77,12 @@ def _check_strength(key: Mapping[str, str]) -> None:
         public = JWK(**key).get_op_key("verify")
     except (JWException, ValueError, TypeError, KeyError) as error:
         raise UnusableKeys("has a key that cannot be read") from error
-    if isinstance(public, RSAPublicKey) and public.key_size < _SMALLEST_RSA_BITS:
+    if not isinstance(public, RSAPublicKey):
+        return
+    if public.key_size < _SMALLEST_RSA_BITS:
         raise UnusableKeys(f"has an RSA key of less than {_SMALLEST_RSA_BITS} bits")
+    if public.public_numbers().e > _LARGEST_EXPONENT:
+        raise UnusableKeys(f"has an RSA key with an exponent above {_LARGEST_EXPONENT}")
 
 
 def _plain(text: str) -> bool:

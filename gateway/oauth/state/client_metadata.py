@@ -201,10 +201,11 @@ class _Check:
             self._fields.refuse("sector_identifier_uri", "is taken from administrators only")
         if self._good.get("subject_type") != "pairwise" or "sector_identifier_uri" in self._fields:
             return
-        if DEVICE_CODE in self._good["grant_types"] and not self._may(DEVICE_CODE in self._kept.get("grant_types", ())):
+        hosts = hosts_of(self._good.get("redirect_uris", ()))
+        if DEVICE_CODE in self._good["grant_types"] and not self._may(self._kept_names_of_devices(hosts)):
             # No answer goes to the host that it says it belongs to: anybody could ask for the names known there.
             self._fields.refuse("subject_type", "pairwise takes an administrator where devices sign in")
-        if len(hosts_of(self._good.get("redirect_uris", ()))) > 1:
+        if len(hosts) > 1:
             # OpenID Connect Core 1.0 section 8.1
             self._fields.refuse("subject_type", "pairwise takes redirect_uris of one host, or a sector_identifier_uri")
 
@@ -229,6 +230,12 @@ class _Check:
         for name in _UNSUPPORTED:
             if self._members.get(name) not in (None, False, "none"):
                 self._fields.refuse(name, "is not supported by this server")
+
+    def _kept_names_of_devices(self, hosts: set[str]) -> bool:
+        """Tell whether it has had them, as of these hosts."""
+        kept = self._kept
+        is_pairwise = kept.get("subject_type") == "pairwise" and DEVICE_CODE in kept.get("grant_types", ())
+        return is_pairwise and hosts_of(kept.get("redirect_uris", ())) == hosts
 
     def _may(self, has_it: bool) -> bool:
         return self._by_admin or has_it

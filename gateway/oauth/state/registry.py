@@ -216,6 +216,7 @@ class Registry:
         return None if before.secrets else await self._add_secret(connection, after.id)
 
     async def _end_families(self, connection: Connection, client_id: str, reason: str) -> None:
+        await connection.execute(_SQL["forget_devices"], client_id)
         for row in await connection.fetch(_SQL["end_families"], client_id, self._clock.now(), reason):
             await publish(connection, "family", str(row["id"]))
 
@@ -263,6 +264,9 @@ def _merged(before: Client, metadata: Mapping[str, Any] | None, rights: Rights |
 def _outgrown(before: Client, after: Client) -> bool:
     """Tell whether what was granted stands on more than the client has now, or would become more than was agreed to."""
     if (after.opens_routes or after.first_party) and not (before.opens_routes or before.first_party):
+        return True
+    if after.sector != before.sector:
+        # It would be told the names of people at a host that never sent them here.
         return True
     for right in ("is_active", "opens_routes", "first_party"):
         if getattr(before, right) and not getattr(after, right):
