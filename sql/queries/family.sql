@@ -40,9 +40,8 @@ cross join lateral (
 
 -- name: rotate
 -- Check, consume and replace, for many tokens in one statement: a row for each that was good. Of several who present
--- one token, here or elsewhere at the same time, one gets the row. All tokens are locked in one order, so that two of
--- these statements never wait for each other; and none waits for a family, which only somebody who ends it holds: who ends
--- many would wait for this one in turn. They come at the same moment: the first one's time is everybody's.
+-- one token, here or elsewhere at the same time, one gets the row. Nobody waits here for what somebody else holds: who
+-- ends or deletes many would wait for this one in turn. They come at the same moment: the first one's time is everybody's.
 with asked as materialized (
     select distinct on (token_hash) token_hash, successor_hash, client_id, place
     from unnest($1::bytea[], $2::bytea[], $3::text[]) with ordinality
@@ -56,7 +55,7 @@ with asked as materialized (
         from refresh_token t join refresh_family f on f.id = t.family_id
         where t.token_hash = asked.token_hash and t.used_at is null and t.expires_at > ($4::timestamptz[])[1]
             and f.client_id = asked.client_id
-        limit 1 for update of t for no key update of f skip locked
+        limit 1 for update of t skip locked for no key update of f skip locked
     ) as found
 ), consumed as (
     update refresh_token set used_at = ($4::timestamptz[])[1] where token_hash = any (array(select token_hash from good))
@@ -84,6 +83,10 @@ cross join lateral (
     where f.id = good.family_id
     limit 1
 ) as found;
+
+-- name: is_left
+-- Waits for whoever holds the token, while holding nothing. True: it was not used even so.
+select used_at is null from refresh_token where token_hash = $1 for share;
 
 -- name: retake
 -- One row for a token that was used after $5, while nobody has used its successor: whoever has, got the answer.

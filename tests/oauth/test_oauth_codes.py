@@ -182,6 +182,38 @@ async def test_a_family_that_is_being_ended_holds_nobody_up(
     assert await families.of_refresh_token("first", "wiki") is None
 
 
+async def test_tokens_that_are_being_deleted_hold_nobody_up(
+    database: Database, families: Families, codes: Codes, granted: Granted
+) -> None:
+    """Who deletes a client holds one token and comes to the next: nobody may hold that and wait for the first."""
+    low, high = sorted(("first", "second"), key=token_hash)
+    await begun(codes, granted, ["first", "second"])
+    delete = "delete from refresh_token where token_hash = $1"
+    async with asyncio.TaskGroup() as group, database.transaction() as connection:
+        await connection.execute(delete, token_hash(high))
+        rotating = [group.create_task(families.rotate(name, "wiki", NO_GRACE)) for name in (low, high)]
+        while not await database.fetchval(WAITING):
+            await asyncio.sleep(0.01)
+        await connection.execute(delete, token_hash(low))
+    assert [each.result() is not None for each in rotating] in ([True, False], [False, False])
+
+
+async def test_who_comes_second_to_a_token_waits_until_it_is_known_to_be_used(
+    database: Database, families: Families, codes: Codes, granted: Granted
+) -> None:
+    """Else nobody would notice that two have it."""
+    await begun(codes, granted, ["first"])
+    async with asyncio.TaskGroup() as group, database.transaction() as connection:
+        await connection.execute("update refresh_token set used_at = now() where token_hash = $1", token_hash("first"))
+        second = group.create_task(families.rotate("first", "wiki", NO_GRACE))
+        await asyncio.sleep(0.2)
+        assert not second.done()
+    assert second.result() is None
+    found = await families.of_refresh_token("first", "wiki")
+    assert found is not None
+    assert found[1]
+
+
 async def test_within_the_grace_the_same_successor_comes_again(
     families: Families, family: str, clock: FakeClock, database: Database
 ) -> None:

@@ -24,6 +24,7 @@ from gateway.storage.events import EventFeed, publish
 from gateway.storage.lookup import Lookup
 from gateway.storage.statements import statements
 
+_MORE_TRIES: Final = 2
 _SQL: Final = statements("family")
 
 
@@ -127,6 +128,10 @@ class Families:
         now, successor = self._clock.now(), _successor(jti)
         key = (token_hash(jti), token_hash(successor), client_id, now)
         row = await self._rotations.find(*key)
+        for _ in range(_MORE_TRIES):
+            # Somebody held it: who comes second has to know what became of it, else two would share it unnoticed.
+            if row is None and await self._database.fetchval(_SQL["is_left"], key[0]):
+                row = await self._rotations.find(*key)
         if row is None and grace > timedelta(0):
             row = await self._database.fetchrow(_SQL["retake"], *key, now - grace)
         return None if row is None else (successor, family_of(row))
