@@ -11,10 +11,11 @@ from gateway.oauth.parameters import Parameters, parse_parameters, read_paramete
 from gateway.oauth.problem import OAuthError
 from gateway.oauth.redirect_uri import origin_of
 from gateway.problem import Problem
+from gateway.web.application import destination_of
 from gateway.web.continuing import go_on, to_application
 from gateway.web.csrf import FIELD, Csrf
 from gateway.web.frame import Frame
-from gateway.web.pages import Pages, redirect
+from gateway.web.pages import Action, Pages, redirect
 from gateway.web.session_storage import BrowserSession, browser_session
 from gateway.web.visit import Visits
 
@@ -44,10 +45,10 @@ class EndSessionPage:
             return self._refused(request, error)
         session = await browser_session(request)
         if session.owner is None:
-            return self._over(asked)
+            return self._over(request, asked)
         if asked.is_vouched_for(session.owner, self._end_sessions.subjects):
             session.invalidate()
-            return self._over(asked)
+            return redirect(asked.return_url or self._pages.path("logout"))
         return self._ask(session, parameters, asked)
 
     async def post(self, request: web.Request) -> web.Response:
@@ -61,14 +62,14 @@ class EndSessionPage:
             return self._refused(request, error)
         session = await browser_session(request)
         if session.owner is None:
-            return self._over(asked)
+            return self._over(request, asked)
         host = self._visits.of(request).host
         if session.identity is None or not self._csrf.holds(request, host, FORM, session.identity, form[FIELD]):
             problem = Problem(403, "form_expired", "The form does not belong to this session.")
             return self._frame.problem(request, problem, retry=request.raw_path)
         session.invalidate()
         if asked.return_url is None or asked.client is None:
-            return self._over(asked)
+            return redirect(self._pages.path("logout"))
         return go_on(
             self._pages, request, asked.return_url, to_application(asked.client.name, asked.client, asked.return_url)
         )
@@ -87,9 +88,21 @@ class EndSessionPage:
             stay_url=None,
         )
 
-    def _over(self, asked: LogoutRequest) -> web.Response:
-        """Answer once nobody is signed in: on to the application, or here."""
-        return redirect(asked.return_url or self._pages.path("logout"))
+    def _over(self, request: web.Request, asked: LogoutRequest) -> web.Response:
+        """Answer where nobody is signed in: on to the application, or here.
+
+        To one that nobody has checked the person goes by themselves: else anybody could register an address and have
+        people sent to it by a link of ours (RFC 9700 section 4.11.2).
+        """
+        if asked.return_url is None or asked.client is None or asked.client.is_checked:
+            return redirect(asked.return_url or self._pages.path("logout"))
+        return self._pages.render(
+            "error",
+            heading="You are signed out",
+            sentence=f"{asked.client.name} sent you here.",
+            actions=[Action(f"Back to {destination_of(asked.return_url)}", asked.return_url, quiet=True)],
+            request_id=self._frame.request_id(request),
+        )
 
     def _refused(self, request: web.Request, error: OAuthError) -> web.Response:
         detail = f"The application sent you here with a request that cannot be used. {error.description}"

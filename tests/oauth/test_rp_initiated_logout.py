@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import pytest
 
 from gateway.oauth.issuing import ID_TOKEN_TYPE
+from gateway.oauth.state.client_metadata import checked_metadata
 from tests.fake_clock import FakeClock
 from tests.gateways import BROWSER, Answer, GatewayFactory
 from tests.oauth.party import FORM, METADATA, Party, claims, open_party
@@ -161,6 +162,16 @@ async def test_a_token_that_is_no_id_token_of_this_client_is_refused(
     answer = await leave(party, id_token_hint=forged, client_id=party.client_id, post_logout_redirect_uri=BYE)
     assert answer.status == 400
     assert await signed_in(party)
+
+
+async def test_nobody_is_sent_to_an_address_that_a_stranger_registered(party: Party) -> None:
+    """Else our links would lead wherever anybody likes (RFC 9700 section 4.11.2)."""
+    said = checked_metadata({**METADATA, "post_logout_redirect_uris": ["https://evil.example/"]})
+    stranger = (await party.running.gateway.registry.create(said, manages_itself=True)).client
+    party.cookie = ""
+    page = await leave(party, client_id=stranger.id, post_logout_redirect_uri="https://evil.example/", state="s")
+    assert page.status == 200
+    assert 'href="https://evil.example/?state=s">Back to evil.example' in page.text
 
 
 async def test_whoever_is_signed_out_already_is_sent_on(party: Party) -> None:
