@@ -6,10 +6,13 @@ here, and the connection goes to the very addresses that were looked at, so that
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any, Final
 
@@ -25,8 +28,12 @@ _OK: Final = 200
 _TIMEOUT: Final = ClientTimeout(total=5, connect=3)
 _HEADERS: Final = {"Accept": "application/json", "Accept-Encoding": "identity"}
 
-# They hold an IPv4 address that decides where a packet goes: NAT64, 6to4 and Teredo.
-_TRANSLATED: Final = tuple(ip_network(each) for each in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32"))
+# They hold an IPv4 address that decides where a packet goes: IPv4-compatible ones, NAT64, 6to4 and Teredo.
+_TRANSLATED: Final = tuple(
+    ip_network(each) for each in ("::/96", "64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32")
+)
+# Of their own: a name's server decides for how long a thread is held, and the loop's look up everybody's names.
+_THREADS: Final = ThreadPoolExecutor(8, thread_name_prefix="names of strangers")
 
 
 class FetchFailed(GatewayError):
@@ -85,7 +92,7 @@ class PublicResolver(AbstractResolver):
     """Resolves names to public addresses; one that also has another address resolves to nothing."""
 
     def __init__(self, resolver: AbstractResolver | None = None) -> None:
-        self._resolver = resolver or ThreadedResolver()
+        self._resolver = resolver or _OwnThreads()
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
@@ -99,6 +106,26 @@ class PublicResolver(AbstractResolver):
         await self._resolver.close()
 
 
+class _OwnThreads(AbstractResolver):
+    """Asks the system for a name's addresses, in threads that nothing else waits for."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        ask = partial(
+            socket.getaddrinfo, host, port, family=family, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG
+        )
+        found = await asyncio.get_running_loop().run_in_executor(_THREADS, ask)
+        numeric = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+        return [
+            ResolveResult(hostname=host, host=str(at[0]), port=int(at[1]), family=kind, proto=proto, flags=numeric)
+            for kind, _, proto, _, at in found
+        ]
+
+    async def close(self) -> None:
+        """There is nothing to close."""
+
+
 def is_public(text: str) -> bool:
     """Tell whether an address is one that the whole internet reaches."""
     try:
@@ -108,6 +135,8 @@ def is_public(text: str) -> bool:
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         address = address.ipv4_mapped
     if address.version == 6 and any(address in network for network in _TRANSLATED):  # noqa: PLR2004
+        return False
+    if isinstance(address, IPv6Address) and address.is_site_local:
         return False
     return address.is_global and not address.is_multicast
 

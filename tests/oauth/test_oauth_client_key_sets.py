@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
@@ -160,6 +161,8 @@ def test_public_addresses(address: str) -> None:
         "fe80::1",
         "fe80::1%eth0",
         "fc00::1",
+        "fec0::1",
+        "::127.0.0.1",
         "ff02::1",
         "::ffff:10.0.0.1",
         "::ffff:169.254.169.254",
@@ -194,6 +197,28 @@ async def test_a_name_with_one_address_inside_is_refused() -> None:
     for addresses in (("10.0.0.1",), ("93.184.216.34", "10.0.0.1"), ()):
         with pytest.raises(OSError, match="public"):
             await PublicResolver(Names(*addresses)).resolve("app.example.com")
+
+
+async def test_names_that_are_never_answered_hold_up_no_other_lookups(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name's own server decides how long a thread waits for it."""
+    answered, look_up = threading.Event(), socket.getaddrinfo
+
+    def getaddrinfo(host: str, *more: Any, **options: Any) -> Any:
+        if host == "app.example.com":
+            answered.wait(10)
+        return look_up(host, *more, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    async with asyncio.TaskGroup() as group:
+        asking = [group.create_task(fetch_json(URI, internal=False)) for _ in range(100)]
+        await asyncio.sleep(0.1)
+        try:
+            async with asyncio.timeout(2):
+                await asyncio.get_running_loop().getaddrinfo("127.0.0.1", 80)
+        finally:
+            answered.set()
+            for each in asking:
+                each.cancel()
 
 
 @pytest.fixture
