@@ -186,7 +186,8 @@ class Sessions:
         now = self._clock.now()
         await self._database.execute(_SQL["forget_tickets"], now)
         async with self._database.transaction() as connection:
-            rows = await connection.fetch(_SQL["forget_expired"], now)
+            locked = [row["id"] for row in await connection.fetch(_SQL["lock_accounts_of_expired"], now)]
+            rows = await connection.fetch(_SQL["forget_expired"], now, locked)
             await _publish_sessions(connection, rows)
         return len(rows)
 

@@ -70,9 +70,18 @@ delete from session where login_id = $1 returning id;
 -- name: revoke_account
 delete from session where account_id = $1 and ($2::uuid is null or login_id <> $2) returning id;
 
+-- name: lock_accounts_of_expired
+-- As whoever ends sessions does: of two who each end one of a login's last sessions, neither would see it over. Those
+-- whom somebody holds come next time.
+select id from account
+where id in (select account_id from session where expires_at < $1 or idle_until < $1 limit 500)
+order by id for no key update skip locked;
+
 -- name: forget_expired
--- Housekeeping in small batches.
-delete from session where id in (select id from session where expires_at < $1 or idle_until < $1 limit 500) returning id;
+-- Housekeeping in small batches, after lock_accounts_of_expired.
+delete from session where id in (
+    select id from session where account_id = any($2) and (expires_at < $1 or idle_until < $1) limit 500
+) returning id;
 
 -- name: insert_ticket
 insert into login_ticket (ticket_hash, session_id, host, challenge, expires_at) values ($1, $2, $3, $4, $5);

@@ -324,3 +324,26 @@ async def test_no_session_is_born_of_a_login_that_ends_meanwhile(office: Office,
             *(office.sessions.redeem_ticket(each, f"a{n}.example", NONCE) for n, each in enumerate(tickets)), end()
         )
         assert await office.count("session") == 0
+
+
+async def test_sessions_that_end_at_the_same_moment_end_their_login(office: Office) -> None:
+    """One by somebody, one by its age: whichever comes second knows of the first."""
+    ann = await office.add()
+    _, portal = await sign_in(office, ann)
+    _, app = await office.sessions.create(Login(ann.id, APP, office.clock.now()), continues=portal.login_id)
+    await office.database.execute(
+        "insert into oauth_client (id, name, metadata, created_at, updated_at) values ('wiki', '', '{}', now(), now())"
+    )
+    await office.database.execute(
+        """insert into refresh_family (account_id, client_id, authenticated_at, methods, created_at, expires_at,
+            login_id, offline) values ($1::text::uuid, 'wiki', now(), '{pwd}', now(), now(), $2::text::uuid, false)""",
+        ann.id,
+        portal.login_id,
+    )
+    await office.database.execute("update session set idle_until = '-infinity' where id = $1::text::uuid", app.id)
+    async with office.database.transaction() as connection:
+        await connection.execute("select from account where id = $1::text::uuid for no key update", ann.id)
+        await connection.execute("delete from session where id = $1::text::uuid", portal.id)
+        assert await office.sessions.forget_expired() == 0
+    assert await office.sessions.forget_expired() == 1
+    assert await office.database.fetchval("select revoked_at is not null from refresh_family")
