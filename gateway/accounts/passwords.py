@@ -25,6 +25,7 @@ import bcrypt
 from gateway.config.accounts import PasswordSettings
 from gateway.errors import FieldError, InvalidInput, Overloaded
 from gateway.tokens.master_key import MasterKey
+from gateway.translation.words import later
 
 LONGEST_PASSWORD: Final = 1024  # characters
 _SCHEME: Final = "$gw1$"
@@ -51,7 +52,9 @@ class PasswordHasher:
     async def hash(self, password: str) -> str:
         """Return what to store for ``password``. Raises Overloaded, and InvalidInput for one that is too long."""
         if len(password) > LONGEST_PASSWORD:
-            raise InvalidInput([FieldError("password", f"must have at most {LONGEST_PASSWORD} characters")])
+            raise InvalidInput(
+                [FieldError("password", later("must have at most %(count)s characters"), {"count": LONGEST_PASSWORD})]
+            )
         return await self._run(partial(self._hash, password))
 
     async def verify(self, password: str, stored: str | None) -> tuple[bool, bool]:

@@ -13,6 +13,7 @@ import asyncpg
 
 from gateway.accounts.passwords import LONGEST_PASSWORD
 from gateway.errors import FieldError, InvalidInput
+from gateway.translation.words import later
 
 ADMIN: Final = "admin"
 _USERNAME: Final = re.compile(r"\w[\w.+-]{0,63}")
@@ -21,6 +22,7 @@ _EMAIL: Final = re.compile(rf"[^\s@<>\"'(),:;\\\[\]\x00-\x20\x7f]{{1,64}}@{_LABE
 LONGEST_NAME: Final = 254  # of an e-mail address (RFC 5321 section 4.5.3.1.3), which may be the username
 _ROLE_LENGTH: Final = 100
 _NAME_LENGTH: Final = 200
+TAKEN: Final = later("is taken")
 _NO_TEXT: Final = frozenset({"Cc", "Cs"})  # control characters, halves of surrogate pairs
 
 
@@ -96,11 +98,11 @@ def check_names(username: str, email: str) -> list[FieldError]:
     """Return what is wrong with a username and an e-mail address."""
     errors = []
     if not _is_username(username) and not _is_own_address(username, email):
-        detail = "must be 1 to 64 letters, digits, '.', '_', '-' or '+', or your own e-mail address"
+        detail = later("must be 1 to 64 letters, digits, '.', '_', '-' or '+', or your own e-mail address")
         errors.append(FieldError("username", detail))
     # What cannot be seen (zero width, turned direction, half a surrogate pair) makes two addresses look like one.
     if len(email) > LONGEST_NAME or not email.isprintable() or not _EMAIL.fullmatch(email):
-        errors.append(FieldError("email", "must be an e-mail address, such as ann@example.com"))
+        errors.append(FieldError("email", later("must be an e-mail address, such as ann@example.com")))
     return errors
 
 
@@ -117,9 +119,9 @@ def _is_own_address(username: str, email: str) -> bool:
 def check_password(password: str, minimum: int) -> list[FieldError]:
     """Return what is wrong with a new password: its length, and nothing else (NIST SP 800-63B-4 section 3.1.1.2)."""
     if len(password) < minimum:
-        return [FieldError("password", f"must have at least {minimum} characters")]
+        return [FieldError("password", later("must have at least %(count)s characters"), {"count": minimum})]
     if len(password) > LONGEST_PASSWORD:
-        return [FieldError("password", f"must have at most {LONGEST_PASSWORD} characters")]
+        return [FieldError("password", later("must have at most %(count)s characters"), {"count": LONGEST_PASSWORD})]
     return []
 
 
@@ -127,9 +129,10 @@ def check_profile(name: str, roles: Iterable[str]) -> list[FieldError]:
     """Return what is wrong with a display name and a list of roles."""
     errors = []
     if len(name) > _NAME_LENGTH or any(unicodedata.category(character) in _NO_TEXT for character in name):
-        errors.append(FieldError("name", f"must be at most {_NAME_LENGTH} characters without control characters"))
+        message = later("must be at most %(count)s characters without control characters")
+        errors.append(FieldError("name", message, {"count": _NAME_LENGTH}))
     if any(not 1 <= len(role) <= _ROLE_LENGTH or not role.isprintable() or role != role.strip() for role in roles):
-        detail = "must be 1 to 100 printable characters each, without spaces around them"
+        detail = later("must be 1 to 100 printable characters each, without spaces around them")
         errors.append(FieldError("roles", detail))
     return errors
 

@@ -13,6 +13,7 @@ from gateway.accounts.passwords import PasswordHasher
 from gateway.accounts.sessions import revoke_sessions
 from gateway.accounts.user import (
     ADMIN,
+    TAKEN,
     User,
     check_names,
     check_password,
@@ -29,11 +30,12 @@ from gateway.storage.database import Connection, Database
 from gateway.storage.events import EventFeed, publish
 from gateway.storage.statements import statements
 from gateway.tokens.refresh import revoke_families
+from gateway.translation.words import later
 
 _SQL: Final = statements("account")
 _TAKEN: Final = {
-    "account_username_key_key": FieldError("username", "is taken"),
-    "account_email_key_key": FieldError("email", "is taken"),
+    "account_username_key_key": FieldError("username", TAKEN),
+    "account_email_key_key": FieldError("email", TAKEN),
 }
 
 
@@ -240,7 +242,9 @@ async def _keep_an_admin(connection: Connection, user_id: UUID) -> None:
     """Refuse what would leave nobody to administer. Locks the administrators' rows, so that two cannot cross."""
     admins = [row["id"] for row in await connection.fetch(_SQL["lock_admins"])]
     if admins == [user_id]:
-        raise LastAdministrator([FieldError("roles", "this is the last active administrator: name another one first")])
+        raise LastAdministrator(
+            [FieldError("roles", later("this is the last active administrator: name another one first"))]
+        )
 
 
 def _merged(user: User, changes: Changes) -> User:
@@ -257,7 +261,7 @@ def _present(row: asyncpg.Record | None) -> asyncpg.Record:
 
 
 def _taken(conflict: UniqueConflict) -> InvalidInput:
-    return InvalidInput([_TAKEN.get(conflict.constraint, FieldError("username", "is taken"))])
+    return InvalidInput([_TAKEN.get(conflict.constraint, FieldError("username", TAKEN))])
 
 
 def _uuid(text: str) -> UUID | None:

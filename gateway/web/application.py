@@ -13,8 +13,13 @@ from urllib.parse import urlsplit
 from gateway.oauth.redirect_uri import origin_of
 from gateway.oauth.state.client import Client
 from gateway.oauth.state.client_uris import is_private
+from gateway.translation.words import later, text
 
-_LINKS: Final = (("client_uri", "Homepage"), ("policy_uri", "Privacy policy"), ("tos_uri", "Terms of use"))
+_LINKS: Final = (
+    ("client_uri", later("Homepage")),
+    ("policy_uri", later("Privacy policy")),
+    ("tos_uri", later("Terms of use")),
+)
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -57,7 +62,7 @@ def destination_of(redirect_uri: str) -> str:
     if is_private(redirect_uri):
         return "an application on this device"
     host = urlsplit(redirect_uri).hostname or ""
-    return "a program on this computer" if host in _LOOPBACK else host
+    return text("a program on this computer") if host in _LOOPBACK else host
 
 
 def led_to_by(client: Client, redirect_uri: str) -> tuple[str, ...]:
@@ -74,5 +79,6 @@ def led_to_by(client: Client, redirect_uri: str) -> tuple[str, ...]:
 def _unchecked(client: Client, owner: str, brand: str) -> str:
     if client.is_checked:
         return ""
-    by = f"Registered by {owner}." if owner else "It registered itself."
-    return f"{by} {brand} has not checked it."
+    if owner:
+        return text("Registered by %(owner)s. %(brand)s has not checked it.", owner=owner, brand=brand)
+    return text("It registered itself. %(brand)s has not checked it.", brand=brand)

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from gateway.oauth.audience import Audiences
 from gateway.oauth.state.consents import Consent, Consents
+from gateway.translation.words import later
 from gateway.web.application import Application, application_of
 from gateway.web.console import Console
 from gateway.web.grant_words import GrantWords, Line
@@ -18,8 +19,8 @@ from gateway.web.signed_in import SignedIn, Visitor
 
 PAGE: Final = "account/applications"
 FORM: Final = "revoke"
-_DONE: Final = "The application can no longer use your account."
-_NOTHING: Final = "That application had no access any more."
+_DONE: Final = later("The application can no longer use your account.")
+_NOTHING: Final = later("That application had no access any more.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from gateway.oauth.parameters import read_parameters
 from gateway.oauth.problem import OAuthError
 from gateway.oauth.strangers import Strangers
 from gateway.problem import Problem
+from gateway.translation.words import later, text
 from gateway.web.application import destination_of
 from gateway.web.frame import Frame
 from gateway.web.pages import Action, Pages, redirect
@@ -18,7 +19,6 @@ from gateway.web.session_storage import browser_session
 
 AUTHORIZE = "oauth/authorize"
 CONSENT = "oauth/consent"
-_NEXT_STEP = "Go back to it and try again; if that does not help, tell the people who run it."
 
 
 class AuthorizePage:
@@ -66,9 +66,15 @@ class AuthorizePage:
         return self._pages.render(
             "error",
             status=outcome.error.status,
-            heading="That did not work",
-            sentence=f"{outcome.client.name} asked for something that it cannot get. {outcome.error.description}",
-            actions=[Action(f"Back to {destination_of(outcome.redirect_uri)}", outcome.url, quiet=True)],
+            heading=later("That did not work"),
+            sentence=text(
+                "%(name)s asked for something that it cannot get. %(why)s",
+                name=outcome.client.name,
+                why=outcome.error.description,
+            ),
+            actions=[
+                Action(text("Back to %(place)s", place=destination_of(outcome.redirect_uri)), outcome.url, quiet=True)
+            ],
             request_id=self._frame.request_id(request),
         )
 
@@ -88,6 +94,10 @@ class AuthorizePage:
 
     def _refused(self, request: web.Request, error: OAuthError) -> web.Response:
         """Say it here: who asked, or where an answer belongs, is not certain (RFC 6749 section 4.1.2.1)."""
-        detail = f"The application's request cannot be used. {error.description} {_NEXT_STEP}"
+        detail = text(
+            "The application's request cannot be used. %(why)s Go back to it and try again; if that does not help, "
+            "tell the people who run it.",
+            why=error.description,
+        )
         code = "request_refused" if isinstance(error, RequestRefused) else error.error
         return self._frame.problem(request, Problem(error.status, code, detail, headers=error.headers))

@@ -11,55 +11,63 @@ from gateway.errors import FieldError, InvalidInput
 from gateway.oauth.state.client import Client
 from gateway.oauth.state.client_metadata import DEVICE_CODE, OLD_GRANTS, checked_metadata
 from gateway.oauth.state.registry import Rights
+from gateway.translation.words import later
+from gateway.web.field_words import sentence
 
 Form = Mapping[str, str]
 
 # Each grant as the person who registers an application thinks of it.
 GRANT_WORDS: Final[Mapping[str, tuple[str, str]]] = {
-    "authorization_code": ("Sign people in", "through the browser, with the authorization code grant"),
-    "refresh_token": ("Keep them signed in", "with refresh tokens"),
-    DEVICE_CODE: ("Sign in devices without a browser", "people type a code on their phone"),
-    "client_credentials": ("Act on its own", "with client credentials; nobody is signed in"),
-    "password": ("Take passwords itself", "old applications only: no second factor, and it sees every password"),
-    "implicit": ("Take tokens from the address", "old applications only: they end up in histories and logs"),
+    "authorization_code": (later("Sign people in"), later("through the browser, with the authorization code grant")),
+    "refresh_token": (later("Keep them signed in"), later("with refresh tokens")),
+    DEVICE_CODE: (later("Sign in devices without a browser"), later("people type a code on their phone")),
+    "client_credentials": (later("Act on its own"), later("with client credentials; nobody is signed in")),
+    "password": (
+        later("Take passwords itself"),
+        later("old applications only: no second factor, and it sees every password"),
+    ),
+    "implicit": (
+        later("Take tokens from the address"),
+        later("old applications only: they end up in histories and logs"),
+    ),
 }
 AUTH_WORDS: Final[Mapping[str, str]] = {
-    "client_secret_basic": "A secret, in the Authorization header",
-    "client_secret_post": "A secret, in the form",
-    "private_key_jwt": "A key of its own",
-    "none": "Nothing: it runs in browsers, on phones or desktops",
+    "client_secret_basic": later("A secret, in the Authorization header"),
+    "client_secret_post": later("A secret, in the form"),
+    "private_key_jwt": later("A key of its own"),
+    "none": later("Nothing: it runs in browsers, on phones or desktops"),
 }
 RIGHT_WORDS: Final[Mapping[str, tuple[str, str]]] = {
-    "first_party": ("It is ours", "people are not asked for their consent"),
-    "opens_routes": ("Its tokens open routes", "all those that do not ask for a token of their own"),
-    "may_introspect": ("It may introspect", "it is told about the tokens of other clients"),
-    "requires_pkce": ("It has to use PKCE", "only old applications do without"),
+    "first_party": (later("It is ours"), later("people are not asked for their consent")),
+    "opens_routes": (later("Its tokens open routes"), later("all those that do not ask for a token of their own")),
+    "may_introspect": (later("It may introspect"), later("it is told about the tokens of other clients")),
+    "requires_pkce": (later("It has to use PKCE"), later("only old applications do without")),
 }
 _LISTS: Final = ("redirect_uris", "post_logout_redirect_uris")
 _TEXTS: Final = ("client_name", "scope", "client_uri", "policy_uri", "tos_uri", "jwks_uri", "backchannel_logout_uri")
 _ALGORITHM: Final = "id_token_signed_response_alg"
 _LIFETIMES: Final = ("access_token_lifetime", "refresh_token_lifetime")
 _LABELS: Final[Mapping[str, str]] = {
-    "client_name": "The name",
-    "redirect_uris": "Where people are sent back to",
-    "post_logout_redirect_uris": "Where people are sent after signing out",
-    "scope": "The scopes",
-    "token_endpoint_auth_method": "This way to authenticate",
-    "grant_types": "What it does",
-    "jwks": "The key set",
-    "jwks_uri": "The address of the key set",
-    "client_uri": "The home page",
-    "policy_uri": "The privacy policy",
-    "tos_uri": "The terms of service",
-    "backchannel_logout_uri": "The back-channel logout address",
-    "access_token_lifetime": "The lifetime of access tokens",
-    "refresh_token_lifetime": "The lifetime of refresh tokens",
-    _ALGORITHM: "What signs ID tokens",
-    "subject_type": "Other names for people",
+    "client_name": later("The name"),
+    "redirect_uris": later("Where people are sent back to"),
+    "post_logout_redirect_uris": later("Where people are sent after signing out"),
+    "scope": later("The scopes"),
+    "token_endpoint_auth_method": later("This way to authenticate"),
+    "grant_types": later("What it does"),
+    "jwks": later("The key set"),
+    "jwks_uri": later("The address of the key set"),
+    "client_uri": later("The home page"),
+    "policy_uri": later("The privacy policy"),
+    "tos_uri": later("The terms of service"),
+    "backchannel_logout_uri": later("The back-channel logout address"),
+    "access_token_lifetime": later("The lifetime of access tokens"),
+    "refresh_token_lifetime": later("The lifetime of refresh tokens"),
+    _ALGORITHM: later("What signs ID tokens"),
+    "subject_type": later("Other names for people"),
 }
 _NEEDED: Final[Mapping[str, FieldError]] = {
-    "client_name": FieldError("client_name", "is missing: what do people call it?"),
-    "grant_types": FieldError("grant_types", "it must be one thing at least"),
+    "client_name": FieldError("client_name", later("is missing: what do people call it?")),
+    "grant_types": FieldError("grant_types", later("it must be one thing at least")),
 }
 # Folded up while there is nothing in them, and nothing wrong with them.
 ADVANCED: Final = frozenset({"post_logout_redirect_uris", "jwks", *_TEXTS[1:], *_LIFETIMES, "pairwise", "subject_type"})
@@ -130,14 +138,7 @@ def field_of(grant: str) -> str:
 
 def in_words(error: FieldError) -> FieldError:
     """Make a sentence of what the rules say about a field."""
-    subject = _LABELS.get(error.field)
-    if subject is None:
-        text = error.detail
-    elif error.field in {*_LISTS, "grant_types", "subject_type"}:
-        text = f"{subject}: {error.detail}"
-    else:
-        text = f"{subject} {error.detail}"
-    return FieldError(error.field, text[0].upper() + text[1:] + ("" if text.endswith(("?", ".")) else "."))
+    return sentence(error, _LABELS, {*_LISTS, "grant_types", "subject_type"})
 
 
 def _keys(text: str) -> Any:
@@ -146,12 +147,12 @@ def _keys(text: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InvalidInput([FieldError("jwks", "must be a JSON Web Key Set")]) from error
+        raise InvalidInput([FieldError("jwks", later("must be a JSON Web Key Set"))]) from error
 
 
 def _seconds(name: str, text: str) -> int | None:
     if not text:
         return None
     if not (text.isascii() and text.isdigit() and len(text) <= 12):  # noqa: PLR2004 - far more than is allowed
-        raise InvalidInput([FieldError(name, "must be a number of seconds")])
+        raise InvalidInput([FieldError(name, later("must be a number of seconds"))])
     return int(text)

@@ -13,6 +13,7 @@ from gateway.errors import FieldError, InvalidInput, NotFound
 from gateway.oauth.state.client import Client
 from gateway.oauth.state.client_metadata import ID_TOKEN_ALGORITHMS, SECRET_METHODS
 from gateway.oauth.state.registry import Issued, Registry, Rights
+from gateway.translation.words import later
 from gateway.web.client_form import (
     ADVANCED,
     AUTH_WORDS,
@@ -38,16 +39,16 @@ _MOST_PAGES: Final = 10_000
 _LONGEST_SEARCH: Final = 100
 # How long the old secret goes on, by what the form says.
 _OVERLAPS: Final[Mapping[str, tuple[str, timedelta]]] = {
-    "day": ("for 24 hours", timedelta(days=1)),
-    "hour": ("for an hour", timedelta(hours=1)),
-    "week": ("for 7 days", timedelta(days=7)),
-    "none": ("not at all: it has leaked", timedelta(0)),
+    "day": (later("for 24 hours"), timedelta(days=1)),
+    "hour": (later("for an hour"), timedelta(hours=1)),
+    "week": (later("for 7 days"), timedelta(days=7)),
+    "none": (later("not at all: it has leaked"), timedelta(0)),
 }
 _DONE: Final[Mapping[str, str]] = {
-    "saved": "Saved.",
-    "deleted": "The application is deleted, with everything that people had granted to it.",
-    "disabled": "The application is disabled. What people had granted to it has ended.",
-    "enabled": "The application can be used again.",
+    "saved": later("Saved."),
+    "deleted": later("The application is deleted, with everything that people had granted to it."),
+    "disabled": later("The application is disabled. What people had granted to it has ended."),
+    "enabled": later("The application can be used again."),
 }
 
 

@@ -20,6 +20,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from gateway.clock import Clock
+from gateway.translation.words import later
 from gateway.web.pages import Pages
 from gateway.web.signed_in import SignedIn, Visitor
 
@@ -38,10 +39,16 @@ class Section:
 
 
 NAVIGATION: Final = (
-    Section("account", "Overview"),
-    Section("account/applications", "Connected applications", "What uses your account, and how to take it back"),
-    Section("account/clients", "Your OAuth clients", "Applications of your own that people sign in to"),
-    Section("admin/clients", "All OAuth clients", "What everybody's applications may do here", for_admins=True),
+    Section("account", later("Overview")),
+    Section(
+        "account/applications",
+        later("Connected applications"),
+        later("What uses your account, and how to take it back"),
+    ),
+    Section("account/clients", later("Your OAuth clients"), later("Applications of your own that people sign in to")),
+    Section(
+        "admin/clients", later("All OAuth clients"), later("What everybody's applications may do here"), for_admins=True
+    ),
 )
 
 

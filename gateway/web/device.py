@@ -22,6 +22,7 @@ from gateway.oauth.state.consents import Consents
 from gateway.oauth.state.device_codes import DeviceCodes, WaitingDevice, neat, shown
 from gateway.oauth.state.families import Granted
 from gateway.problem import Problem
+from gateway.translation import words
 from gateway.web.application import application_of
 from gateway.web.frame import Frame
 from gateway.web.grant_words import GrantWords
@@ -33,7 +34,7 @@ from gateway.web.visit import Visits
 PAGE: Final = "oauth/device"
 FORM: Final = "device"
 _UNKNOWN: Final = FieldError(
-    "user_code", "No device waits with this code. Check it; your device may show a new one by now."
+    "user_code", words.later("No device waits with this code. Check it; your device may show a new one by now.")
 )
 _EXPIRED: Final = Problem(410, "device_expired", "No device waits for this any more.")
 
@@ -159,8 +160,9 @@ class DevicePage:
         )
 
     def _too_many(self, visitor: Visitor, typed: str, error: TooManyAttempts) -> web.Response:
-        later = f"Too many codes were wrong. Please wait {wait(error.retry_after_seconds)}, then try again."
-        response = self._form(visitor, typed, 429, [FieldError("", later)])
+        message = words.later("Too many codes were wrong. Please wait %(time)s, then try again.")
+        later = FieldError("", message, {"time": wait(error.retry_after_seconds)})
+        response = self._form(visitor, typed, 429, [later])
         response.headers["Retry-After"] = str(error.retry_after_seconds)
         return response
 

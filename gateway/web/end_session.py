@@ -11,6 +11,7 @@ from gateway.oauth.parameters import Parameters, parse_parameters, read_paramete
 from gateway.oauth.problem import OAuthError
 from gateway.oauth.redirect_uri import origin_of
 from gateway.problem import Problem
+from gateway.translation.words import later, text
 from gateway.web.application import destination_of
 from gateway.web.continuing import go_on, to_application
 from gateway.web.csrf import FIELD, Csrf
@@ -98,12 +99,16 @@ class EndSessionPage:
             return redirect(asked.return_url or self._pages.path("logout"))
         return self._pages.render(
             "error",
-            heading="You are signed out",
-            sentence=f"{asked.client.name} sent you here.",
-            actions=[Action(f"Back to {destination_of(asked.return_url)}", asked.return_url, quiet=True)],
+            heading=later("You are signed out"),
+            sentence=text("%(name)s sent you here.", name=asked.client.name),
+            actions=[
+                Action(text("Back to %(place)s", place=destination_of(asked.return_url)), asked.return_url, quiet=True)
+            ],
             request_id=self._frame.request_id(request),
         )
 
     def _refused(self, request: web.Request, error: OAuthError) -> web.Response:
-        detail = f"The application sent you here with a request that cannot be used. {error.description}"
+        detail = text(
+            "The application sent you here with a request that cannot be used. %(why)s", why=error.description
+        )
         return self._frame.problem(request, Problem(400, "request_refused", detail))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from gateway.problem import Problem
+from gateway.translation.words import later
 
 WayOn = Literal["retry", "sign_in", "switch", "none"]
 
@@ -20,55 +21,72 @@ class ErrorWords:
 
 
 _BY_STATUS: Final[dict[int, ErrorWords]] = {
-    400: ErrorWords("This address cannot be opened", "The link seems to be damaged. Check it, or start over."),
-    401: ErrorWords("Please sign in", "You are not signed in here, or not any more.", "sign_in"),
+    400: ErrorWords(
+        later("This address cannot be opened"), later("The link seems to be damaged. Check it, or start over.")
+    ),
+    401: ErrorWords(later("Please sign in"), later("You are not signed in here, or not any more."), "sign_in"),
     403: ErrorWords(
-        "You don't have access",
-        "This page is not open to you. If it should be, ask the person who runs it to let you in.",
+        later("You don't have access"),
+        later("This page is not open to you. If it should be, ask the person who runs it to let you in."),
         "switch",
     ),
-    404: ErrorWords("Nothing is here", "There is no page at this address. Check the link for a typing mistake."),
-    405: ErrorWords("That is not possible here", "This page cannot be used in that way. Go back and try again."),
-    408: ErrorWords("That took too long", "Your browser's request did not arrive in time.", "retry"),
-    413: ErrorWords("That is too large", "What you sent is larger than is allowed here. Send something smaller."),
-    429: ErrorWords("Too many tries", "Wait a moment, then try again.", "retry"),
-    431: ErrorWords("Your browser sent too much", "Delete the cookies of this site, then try again.", "retry"),
-    500: ErrorWords("Something went wrong here", "The mistake is ours, not yours. Try again in a moment.", "retry"),
+    404: ErrorWords(
+        later("Nothing is here"), later("There is no page at this address. Check the link for a typing mistake.")
+    ),
+    405: ErrorWords(
+        later("That is not possible here"), later("This page cannot be used in that way. Go back and try again.")
+    ),
+    408: ErrorWords(later("That took too long"), later("Your browser's request did not arrive in time."), "retry"),
+    413: ErrorWords(
+        later("That is too large"), later("What you sent is larger than is allowed here. Send something smaller.")
+    ),
+    429: ErrorWords(later("Too many tries"), later("Wait a moment, then try again."), "retry"),
+    431: ErrorWords(
+        later("Your browser sent too much"), later("Delete the cookies of this site, then try again."), "retry"
+    ),
+    500: ErrorWords(
+        later("Something went wrong here"), later("The mistake is ours, not yours. Try again in a moment."), "retry"
+    ),
     502: ErrorWords(
-        "The application is not answering",
-        "You got this far, but the application behind this page gave no usable answer. Try again in a moment.",
+        later("The application is not answering"),
+        later("You got this far, but the application behind this page gave no usable answer. Try again in a moment."),
         "retry",
     ),
-    503: ErrorWords("Not available right now", "This is on our side. Try again in a moment.", "retry"),
+    503: ErrorWords(later("Not available right now"), later("This is on our side. Try again in a moment."), "retry"),
     504: ErrorWords(
-        "The application takes too long",
-        "You got this far, but the application behind this page did not answer in time. Try again in a moment.",
+        later("The application takes too long"),
+        later("You got this far, but the application behind this page did not answer in time. Try again in a moment."),
         "retry",
     ),
 }
 
 # Where the status alone says too little.
 _BY_CODE: Final[dict[str, ErrorWords]] = {
-    "bad_origin": ErrorWords("This was refused", "The connection was opened by a page of another site."),
+    "bad_origin": ErrorWords(later("This was refused"), later("The connection was opened by a page of another site.")),
     "form_expired": ErrorWords(
-        "This page has expired", "It was open for too long, or in another window. Go back, reload, and try again."
+        later("This page has expired"),
+        later("It was open for too long, or in another window. Go back, reload, and try again."),
     ),
-    "request_refused": ErrorWords("This cannot go on", ""),
-    "invalid_request": ErrorWords("This cannot go on", ""),
+    "request_refused": ErrorWords(later("This cannot go on"), ""),
+    "invalid_request": ErrorWords(later("This cannot go on"), ""),
     "device_expired": ErrorWords(
-        "The device does not wait any more", "It took too long, or has been answered. Start over on your device."
+        later("The device does not wait any more"),
+        later("It took too long, or has been answered. Start over on your device."),
     ),
     "registration_closed": ErrorWords(
-        "Accounts are by invitation", "Nobody can make an account for themselves here. Ask an administrator."
+        later("Accounts are by invitation"),
+        later("Nobody can make an account for themselves here. Ask an administrator."),
     ),
-    "no_hand_over": ErrorWords("Nobody can sign in here", "This address is not set up for it. Check the link."),
+    "no_hand_over": ErrorWords(
+        later("Nobody can sign in here"), later("This address is not set up for it. Check the link.")
+    ),
     "ticket_refused": ErrorWords(
-        "That sign-in did not finish",
-        "It took too long, was used before, or belongs to another browser. Nothing is lost: try once more.",
+        later("That sign-in did not finish"),
+        later("It took too long, was used before, or belongs to another browser. Nothing is lost: try once more."),
     ),
     "cookie_missing": ErrorWords(
-        "Your browser kept no cookie",
-        "Signing in needs one cookie on this site. Allow cookies for it, then try once more.",
+        later("Your browser kept no cookie"),
+        later("Signing in needs one cookie on this site. Allow cookies for it, then try once more."),
     ),
 }
 
@@ -77,5 +95,5 @@ def words_for(problem: Problem) -> ErrorWords:
     """Return the words for a problem; its own detail where nothing better is known."""
     known = _BY_CODE.get(problem.code) or _BY_STATUS.get(problem.status)
     if known is None:
-        return ErrorWords(problem.title or "This did not work", problem.detail)
+        return ErrorWords(problem.title or later("This did not work"), problem.detail)
     return known if known.sentence else replace(known, sentence=problem.detail)

@@ -14,6 +14,7 @@ from gateway.accounts.user import User
 from gateway.clock import Clock
 from gateway.errors import FieldError, LoginRefused, Overloaded, TooManyAttempts
 from gateway.policy.challenge import challenge_header
+from gateway.translation.words import later
 from gateway.web.continuing import Continuations, go_on
 from gateway.web.csrf import FIELD, Csrf
 from gateway.web.form import read_form
@@ -30,11 +31,11 @@ _LONGEST_NAME_SHOWN: Final = 400
 # OpenID Connect Core 1.0 section 3.1.2.1: the form is shown although somebody is signed in.
 _PROMPTS: Final = frozenset({"login", "select_account"})
 
-_EXPIRED: Final = FieldError("", "This page was open for too long. Nothing is wrong: please sign in again.")
+_EXPIRED: Final = FieldError("", later("This page was open for too long. Nothing is wrong: please sign in again."))
 _WORDS: Final[Mapping[str, FieldError]] = {
-    "bad_credentials": FieldError("", "That name and password do not belong together. Please try again."),
-    "inactive": FieldError("", "This account has been disabled. Ask the person who runs this site."),
-    "unverified": FieldError("", "This account's e-mail address has not been confirmed yet."),
+    "bad_credentials": FieldError("", later("That name and password do not belong together. Please try again.")),
+    "inactive": FieldError("", later("This account has been disabled. Ask the person who runs this site.")),
+    "unverified": FieldError("", later("This account's e-mail address has not been confirmed yet.")),
 }
 
 
@@ -191,10 +192,11 @@ def refusal(error: LoginRefused | Overloaded) -> Refusal:
     if isinstance(error, Overloaded | TooManyAttempts):
         retry = {"Retry-After": str(error.retry_after_seconds)}
         if isinstance(error, Overloaded):
-            busy = FieldError("", "Many people are signing in right now. Please try again in a few seconds.")
+            busy = FieldError("", later("Many people are signing in right now. Please try again in a few seconds."))
             return Refusal(503, [busy], retry)
-        later = f"Too many tries did not work. Please wait {wait(error.retry_after_seconds)}, then try again."
-        return Refusal(429, [FieldError("", later)], retry)
+        message = later("Too many tries did not work. Please wait %(time)s, then try again.")
+        tried = FieldError("", message, {"time": wait(error.retry_after_seconds)})
+        return Refusal(429, [tried], retry)
     words = _WORDS.get(error.reason, _WORDS["bad_credentials"])
     if error.reason in {"inactive", "unverified"}:
         return Refusal(403, [words], {})
@@ -204,7 +206,7 @@ def refusal(error: LoginRefused | Overloaded) -> Refusal:
 def _missing(name: str, password: str) -> list[FieldError]:
     errors = []
     if not name.strip():
-        errors.append(FieldError("username", "Enter your username or e-mail address."))
+        errors.append(FieldError("username", later("Enter your username or e-mail address.")))
     if not password:
-        errors.append(FieldError("password", "Enter your password."))
+        errors.append(FieldError("password", later("Enter your password.")))
     return errors

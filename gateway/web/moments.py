@@ -6,7 +6,10 @@ import math
 from datetime import datetime
 from typing import Final
 
+from babel.dates import format_date, format_datetime
 from markupsafe import Markup
+
+from gateway.translation.words import counted, current, text
 
 _MINUTE: Final = 60
 _HOUR: Final = 3600
@@ -16,51 +19,65 @@ _LONGEST_DAYS: Final = 30
 
 def wait(seconds: int) -> str:
     """Say how long to wait, rounded up as people would."""
-    if seconds < _MINUTE:
-        return "a few seconds" if seconds <= 10 else "a minute"  # noqa: PLR2004
+    if seconds <= 10:  # noqa: PLR2004
+        return text("a few seconds")
     minutes = math.ceil(seconds / _MINUTE)
     if minutes == 1:
-        return "a minute"
-    hours = math.ceil(minutes / 60)
-    return f"{minutes} minutes" if minutes < 120 else f"{hours} hours"  # noqa: PLR2004
+        return text("a minute")
+    return _minutes(minutes) if minutes < 120 else _hours(math.ceil(minutes / 60))  # noqa: PLR2004
 
 
 def days(seconds: float) -> str:
     """Say a long duration: in days where it has whole ones, else in hours."""
     if seconds >= _DAY:
-        return _counted(round(seconds / _DAY), "day")
-    return _counted(max(1, round(seconds / _HOUR)), "hour")
+        return _days(round(seconds / _DAY))
+    return _hours(max(1, round(seconds / _HOUR)))
 
 
 def span(seconds: float) -> str:
     """Say how long something lasts, in the largest unit that it fills."""
-    for size, unit in ((_DAY, "day"), (_HOUR, "hour"), (_MINUTE, "minute")):
-        if seconds >= size:
-            return _counted(round(seconds / size), unit)
-    return _counted(max(1, round(seconds)), "second")
+    if seconds >= _DAY:
+        return _days(round(seconds / _DAY))
+    if seconds >= _HOUR:
+        return _hours(round(seconds / _HOUR))
+    if seconds >= _MINUTE:
+        return _minutes(round(seconds / _MINUTE))
+    return counted("%(count)s second", "%(count)s seconds", max(1, round(seconds)))
 
 
 def ago(then: datetime, now: datetime) -> str:
     """Say how long ago ``then`` was; the date itself after a month."""
     seconds = (now - then).total_seconds()
     if seconds < _MINUTE:
-        return "just now"
+        return text("just now")
     if seconds < _HOUR:
-        return _counted(int(seconds / _MINUTE), "minute") + " ago"
+        return counted("%(count)s minute ago", "%(count)s minutes ago", int(seconds / _MINUTE))
     if seconds < _DAY:
-        return _counted(int(seconds / _HOUR), "hour") + " ago"
+        return counted("%(count)s hour ago", "%(count)s hours ago", int(seconds / _HOUR))
     if seconds < _LONGEST_DAYS * _DAY:
-        return _counted(int(seconds / _DAY), "day") + " ago"
-    return f"{then.day} {then:%B %Y}"
+        return counted("%(count)s day ago", "%(count)s days ago", int(seconds / _DAY))
+    return format_date(then, "d MMMM y", locale=current().locale)
+
+
+def exact(then: datetime) -> str:
+    """Say a moment in UTC, to the minute."""
+    return f"{format_datetime(then, 'd MMMM y, HH:mm', locale=current().locale)} UTC"
 
 
 def moment(then: datetime, now: datetime) -> Markup:
     """Return ``then`` for a page: in words, with the exact time to be looked at."""
-    exact = f"{then.day} {then:%B %Y, %H:%M} UTC"
     return Markup('<time datetime="{}" title="{}">{}</time>').format(
-        then.isoformat("T", "seconds"), exact, ago(then, now)
+        then.isoformat("T", "seconds"), exact(then), ago(then, now)
     )
 
 
-def _counted(count: int, unit: str) -> str:
-    return f"{count} {unit}" + ("" if count == 1 else "s")
+def _minutes(count: int) -> str:
+    return counted("%(count)s minute", "%(count)s minutes", count)
+
+
+def _hours(count: int) -> str:
+    return counted("%(count)s hour", "%(count)s hours", count)
+
+
+def _days(count: int) -> str:
+    return counted("%(count)s day", "%(count)s days", count)

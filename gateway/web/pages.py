@@ -24,7 +24,8 @@ from gateway.problem import Problem
 from gateway.translation import words
 from gateway.translation.catalogs import choose
 from gateway.web.error_words import ErrorWords, words_for
-from gateway.web.moments import days, moment
+from gateway.web.field_words import said
+from gateway.web.moments import days, exact, moment
 from gateway.web.return_to import Destination, ReturnTo
 from gateway.web.visit import Visits
 
@@ -77,13 +78,13 @@ class Pages:
             lambda one, many, count: words.current().ngettext(one, many, count),
             newstyle=True,
         )
-        self._environment.filters["moment"] = moment
+        self._environment.filters.update(moment=moment, exact=exact, days=days, say=words.text, said=said)
         self._environment.globals.update(
             brand=settings.branding.name,
             style=_own_file("style.css"),
             console_style=_own_file("console.css"),
             register_open=settings.registration.enabled,
-            remember_for=days(settings.sessions.remember_for.total_seconds()),
+            remember_for=settings.sessions.remember_for.total_seconds(),
             password_min_length=settings.passwords.min_length,
         )
         for name in self._environment.list_templates(extensions=["html"]):
@@ -122,7 +123,7 @@ class Pages:
             status=problem.status,
             heading=said.heading,
             sentence=said.sentence,
-            actions=[Action("Try again", retry)] if retry else self._actions(said, request),
+            actions=[Action(words.later("Try again"), retry)] if retry else self._actions(said, request),
             request_id=request_id,
         )
         response.headers.update(problem.headers)
@@ -134,12 +135,12 @@ class Pages:
         if here is None:
             return []
         if said.way_on == "retry" and request.method in {"GET", "HEAD"}:
-            return [Action("Try again", here)]
+            return [Action(words.later("Try again"), here)]
         if said.way_on == "sign_in":
-            return [Action("Sign in", login_url(self.portal_base, here))]
+            return [Action(words.later("Sign in"), login_url(self.portal_base, here))]
         if said.way_on == "switch":
             destination = self._return_to.read(here)
-            return [Action("Use another account", self.portal("logout", destination), quiet=True)]
+            return [Action(words.later("Use another account"), self.portal("logout", destination), quiet=True)]
         return []
 
     def _here(self, request: web.BaseRequest) -> str | None:

@@ -8,14 +8,16 @@ from typing import Final
 from aiohttp import web
 
 from gateway.accounts.sessions import Login
-from gateway.accounts.user import User
+from gateway.accounts.user import TAKEN, User
 from gateway.accounts.users import Users
 from gateway.clock import Clock
 from gateway.config.accounts import Registration
 from gateway.errors import FieldError, InvalidInput, Overloaded
 from gateway.problem import Problem
+from gateway.translation.words import later
 from gateway.web.continuing import Continuations, go_on
 from gateway.web.csrf import FIELD, Csrf
+from gateway.web.field_words import sentence
 from gateway.web.form import read_form
 from gateway.web.frame import Frame
 from gateway.web.handover import Onward
@@ -28,8 +30,17 @@ from gateway.web.visit import Visits
 FORM: Final = "register"
 _LONGEST_SHOWN: Final = 400
 _CLOSED: Final = Problem(403, "registration_closed", "Only administrators make accounts here.")
-_EXPIRED: Final = FieldError("", "This page was open for too long. Nothing is wrong: please send it again.")
-_LABELS: Final[Mapping[str, str]] = {"username": "The username", "email": "This", "password": "The password"}
+_EXPIRED: Final = FieldError("", later("This page was open for too long. Nothing is wrong: please send it again."))
+_LABELS: Final[Mapping[str, str]] = {
+    "username": later("The username"),
+    "email": later("This"),
+    "password": later("The password"),
+}
+
+_TAKEN: Final[Mapping[str, str]] = {
+    "username": later("This username"),
+    "email": later("This e-mail address"),
+}
 
 
 class RegisterPage:
@@ -138,7 +149,4 @@ class RegisterPage:
 
 def in_words(error: FieldError) -> FieldError:
     """Make a sentence of what the account's rules say about a field."""
-    subject = _LABELS.get(error.field, "This")
-    if error.detail == "is taken":
-        subject = {"email": "This e-mail address", "username": "This username"}.get(error.field, subject)
-    return FieldError(error.field, f"{subject} {error.detail}.")
+    return sentence(error, _TAKEN if error.message == TAKEN else _LABELS)
