@@ -62,7 +62,7 @@ class Gateway:
         self.request_ids = RequestIds()
         self.trusted_proxies = TrustedProxies(settings.server.trusted_proxies)
         self.feed = EventFeed(opened.dsn_args, settings.database.max_staleness, self.clock)
-        self.accounts = build_accounts(settings, opened, master_key, self.clock, self.feed)
+        self.accounts = build_accounts(settings, opened.database, master_key, self.clock, self.feed)
         self.clients = Clients(opened.database, self.clock, self.feed)
         self.registry = Registry(opened.database, self.clock, self.feed)
         self._database = opened.database
@@ -87,6 +87,9 @@ class Gateway:
                 self.accounts.sessions.forget_expired,
                 self.accounts.refresh_tokens.forget_expired,
                 self.accounts.login.forget_old,
+                self.accounts.pending_logins.forget_expired,
+                self.accounts.second_factors.totps.forget_unproven,
+                self.accounts.devices.forget_expired,
                 self.accounts.keys.ensure,
             )
         )
@@ -159,6 +162,7 @@ class Gateway:
                 route_scopes=self.rules.scopes,
                 proxies=self.trusted_proxies,
                 password_login=self.accounts.login,
+                second_factors=self.accounts.second_factors,
                 metrics=self.metrics,
                 clock=self.clock,
             )
@@ -171,14 +175,11 @@ class Gateway:
         return ProtectedResources(resources, api, issuer, host_of)
 
     def _site(self, master_key: MasterKey) -> Site:
-        accounts = self.accounts
         return build_site(
             settings=self.settings,
             rules=self.rules,
             proxies=self.trusted_proxies,
-            sessions=accounts.sessions,
-            users=accounts.users,
-            password_login=accounts.login,
+            accounts=self.accounts,
             provider=self.provider,
             consents=self.consents,
             registry=self.registry,
@@ -203,7 +204,7 @@ class Gateway:
                 request_ids=self.request_ids,
             ),
             Portal(self._application(), self.settings.server.public_host, self.protected_resources.places),
-            own_cookies=(cookies.session.name, cookies.form.name, cookies.nonce.name),
+            own_cookies=cookies.names,
             error_page=self.site.pages.error_page,
         )
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 from gateway.accounts.api_tokens import ApiTokens
-from gateway.accounts.login import PasswordLogin
+from gateway.accounts.attempts import Attempts
+from gateway.accounts.devices import KnownDevices
+from gateway.accounts.factors.factors import ATTEMPTS_KIND, SecondFactors
+from gateway.accounts.factors.pending import PendingLogins
+from gateway.accounts.factors.recovery_codes import RecoveryCodes
+from gateway.accounts.factors.totp import Totps
+from gateway.accounts.login import PasswordLogin, Sleep
 from gateway.accounts.passwords import PasswordHasher
 from gateway.accounts.sessions import Sessions
 from gateway.accounts.users import Users
 from gateway.clock import Clock
 from gateway.config.settings import Settings
-from gateway.storage.connect import OpenDatabase
+from gateway.storage.database import Database
 from gateway.storage.events import EventFeed
 from gateway.tokens.access import AccessTokens
 from gateway.tokens.keys import SigningKeys
@@ -26,6 +33,9 @@ class Accounts:
     hasher: PasswordHasher
     users: Users
     login: PasswordLogin
+    second_factors: SecondFactors
+    pending_logins: PendingLogins
+    devices: KnownDevices
     sessions: Sessions
     api_tokens: ApiTokens
     keys: SigningKeys
@@ -35,21 +45,25 @@ class Accounts:
 
 def build_accounts(
     settings: Settings,
-    opened: OpenDatabase,
+    database: Database,
     master_key: MasterKey,
     clock: Clock,
     feed: EventFeed | None = None,
+    sleep: Sleep = asyncio.sleep,
 ) -> Accounts:
     """Wire users, sessions and tokens; without ``feed`` (in a command) other processes hear of changes all the same."""
-    database = opened.database
     hasher = PasswordHasher(settings.passwords, master_key)
     users = Users(database, hasher, settings, clock, feed)
     keys = SigningKeys(database, master_key, settings.tokens, clock)
     access_tokens = AccessTokens(keys, settings.issuer, settings.tokens.access_lifetime, clock)
+    devices = KnownDevices(database, clock)
     return Accounts(
         hasher=hasher,
         users=users,
-        login=PasswordLogin(database, users, hasher, settings, clock),
+        login=PasswordLogin(database, users, hasher, settings, clock, sleep),
+        second_factors=build_second_factors(settings, database, master_key, devices, clock),
+        pending_logins=PendingLogins(database, clock),
+        devices=devices,
         sessions=Sessions(database, settings.sessions, clock, feed),
         api_tokens=ApiTokens(database, clock, feed),
         keys=keys,
@@ -63,4 +77,18 @@ def build_accounts(
             clock=clock,
             feed=feed,
         ),
+    )
+
+
+def build_second_factors(
+    settings: Settings, database: Database, master_key: MasterKey, devices: KnownDevices, clock: Clock
+) -> SecondFactors:
+    """Wire what people prove beside their password."""
+    return SecondFactors(
+        database=database,
+        totps=Totps(database, master_key, settings.branding.name, clock),
+        recovery_codes=RecoveryCodes(database, master_key, clock),
+        devices=devices,
+        attempts=Attempts(ATTEMPTS_KIND, database, settings.login, clock),
+        settings=settings.second_factors,
     )

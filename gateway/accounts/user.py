@@ -28,7 +28,7 @@ _NO_TEXT: Final = frozenset({"Cc", "Cs"})  # control characters, halves of surro
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Someone with an account. Times are in UTC; ``id`` is a UUID in text."""
+    """Someone with an account. Times are in UTC; ``id`` is a UUID in text, ``revision`` counts the changes."""
 
     id: str
     username: str
@@ -40,6 +40,7 @@ class User:
     created_at: datetime
     updated_at: datetime
     last_login: datetime | None
+    revision: int = 1
 
     @property
     def is_admin(self) -> bool:
@@ -58,6 +59,7 @@ class User:
             created_at=row["created_at"],
             updated_at=row["updated_at"],
             last_login=row["last_login_at"],
+            revision=row["revision"],
         )
 
     def document(self) -> dict[str, Any]:

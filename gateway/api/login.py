@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final
 
 from aiohttp import web
 
+from gateway.accounts.factors.factors import OTP, SecondFactors, Step, methods_with
+from gateway.accounts.factors.pending import PendingLogins
 from gateway.accounts.login import PasswordLogin
 from gateway.accounts.sessions import Sessions
 from gateway.accounts.user import User
@@ -13,11 +16,25 @@ from gateway.accounts.users import Users
 from gateway.api.caller import Callers
 from gateway.api.fields import read_fields
 from gateway.api.reply import reply
+from gateway.errors import LoginRefused
 from gateway.fields import Fields
 from gateway.identity.identity import CredentialKind
 from gateway.observability.metrics import Metrics
+from gateway.policy.challenge import challenge_header
 from gateway.policy.client import TrustedProxies
+from gateway.problem import Problem
+from gateway.refusal import Refused
 from gateway.tokens.refresh import RefreshTokens, TokenPair
+
+_CHALLENGE: Final = {"WWW-Authenticate": challenge_header(())}
+_MFA_REQUIRED: Final = Problem(
+    401, "mfa_required", "Send mfa_token with a code to /api/v1/users/login/mfa.", headers=_CHALLENGE
+)
+_WRONG_CODE: Final = Problem(401, "bad_code", "The code is not right, or was used before.", headers=_CHALLENGE)
+_MFA_OVER: Final = Problem(401, "mfa_token_over", "That login is over: begin with the password.", headers=_CHALLENGE)
+ENROLMENT_REQUIRED: Final = Problem(
+    403, "enrolment_required", "A role of this account demands a second factor: sign in with a browser to set one up."
+)
 
 
 class LoginApi:
@@ -27,6 +44,8 @@ class LoginApi:
         self,
         *,
         login: PasswordLogin,
+        second_factors: SecondFactors,
+        pending_logins: PendingLogins,
         users: Users,
         refresh_tokens: RefreshTokens,
         sessions: Sessions,
@@ -35,6 +54,8 @@ class LoginApi:
         metrics: Metrics,
     ) -> None:
         self._login = login
+        self._second_factors = second_factors
+        self._pending_logins = pending_logins
         self._users = users
         self._refresh_tokens = refresh_tokens
         self._sessions = sessions
@@ -45,6 +66,7 @@ class LoginApi:
     def routes(self, prefix: str) -> list[web.RouteDef]:
         return [
             web.post(f"{prefix}/api/v1/users/login", self.login),
+            web.post(f"{prefix}/api/v1/users/login/mfa", self.second_factor),
             web.post(f"{prefix}/api/v1/users/token-refresh", self.refresh),
             web.post(f"{prefix}/api/v1/auth/token", self.token),
             web.post(f"{prefix}/api/v1/auth/refresh", self.token_refresh),
@@ -55,6 +77,23 @@ class LoginApi:
         fields = await read_fields(request)
         user, pair = await self._signed_in(request, fields)
         return reply(tokens_and_user(pair, user))
+
+    async def second_factor(self, request: web.Request) -> web.Response:
+        """Take the code that `login` or `token` asked for."""
+        fields = await read_fields(request)
+        secret, code = fields.text("mfa_token"), fields.text("code")
+        fields.done()
+        pending = await self._pending_logins.find(secret, for_api=True)
+        if pending is None:
+            raise Refused(_MFA_OVER)
+        if not await self._second_factors.verify(pending.account_id, code, self._address(request)):
+            raise Refused(_WRONG_CODE if await self._pending_logins.fail(secret) else _MFA_OVER)
+        done = await self._pending_logins.finish(secret, for_api=True)
+        if done is None:
+            raise Refused(_MFA_OVER)
+        pair = await self._refresh_tokens.start_family(done.account_id, methods=methods_with(done.methods, OTP))
+        self._metrics.tokens["password"] += 1
+        return reply(tokens_and_user(pair, await self._users.get(done.account_id)))
 
     async def refresh(self, request: web.Request) -> web.Response:
         fields = await read_fields(request)
@@ -84,9 +123,21 @@ class LoginApi:
         username, password = fields.text("username"), fields.text("password")
         fields.done()
         user = await self._login.authenticate(username, password, self._address(request))
+        await self._require_nothing_more(user, self._address(request))
         pair = await self._refresh_tokens.start_family(user.id)
         self._metrics.tokens["password"] += 1
         return await self._users.get(user.id), pair
+
+    async def _require_nothing_more(self, user: User, address: str) -> None:
+        """Raise Refused when the password is not enough: what comes next is in the answer."""
+        step = await self._second_factors.next_step(user)
+        if step is Step.ENROL:
+            raise Refused(ENROLMENT_REQUIRED)
+        if step is Step.PROVE:
+            secret = await self._pending_logins.begin(user, ("pwd",), must_enrol=False, for_api=True, address=address)
+            if secret is None:  # changed while the password was checked
+                raise LoginRefused("bad_credentials")
+            raise Refused(replace(_MFA_REQUIRED, extra={"mfa_token": secret}))
 
     async def _rotated(self, fields: Fields) -> TokenPair:
         unverified_token = fields.text("refresh_token")

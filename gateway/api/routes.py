@@ -24,6 +24,8 @@ def build_api(
     callers = Callers(resolver, accounts.users, server.public_host, server.public_origin, settings.issuer)
     login = LoginApi(
         login=accounts.login,
+        second_factors=accounts.second_factors,
+        pending_logins=accounts.pending_logins,
         users=accounts.users,
         refresh_tokens=accounts.refresh_tokens,
         sessions=accounts.sessions,
@@ -31,7 +33,7 @@ def build_api(
         trusted_proxies=proxies,
         metrics=metrics,
     )
-    users = UsersApi(callers, accounts.users, accounts.refresh_tokens, settings.registration)
+    users = UsersApi(callers, accounts.users, accounts.second_factors, accounts.refresh_tokens, settings.registration)
     profile = ProfileApi(callers, accounts.users)
     tokens = ApiTokensApi(callers, accounts.api_tokens)
     # Fixed addresses first: `/users/me` is no user's name.

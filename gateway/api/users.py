@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from gateway.accounts.factors.factors import SecondFactors
 from gateway.accounts.user import ADMIN, User
 from gateway.accounts.users import Changes, Users
 from gateway.api.caller import NOT_ALLOWED, Callers
@@ -28,10 +29,16 @@ class UsersApi:
     """``/api/v1/users/...``."""
 
     def __init__(
-        self, callers: Callers, users: Users, refresh_tokens: RefreshTokens, registration: Registration
+        self,
+        callers: Callers,
+        users: Users,
+        second_factors: SecondFactors,
+        refresh_tokens: RefreshTokens,
+        registration: Registration,
     ) -> None:
         self._callers = callers
         self._users = users
+        self._second_factors = second_factors
         self._refresh_tokens = refresh_tokens
         self._registration = registration
 
@@ -49,9 +56,10 @@ class UsersApi:
         ]
 
     async def register(self, request: web.Request) -> web.Response:
-        """Make an account and sign it in, unless its address must be verified first: the tokens are null then."""
+        """Make an account and sign it in; the tokens are null while its address, or a second factor, is missing."""
         user = await self._created(request)
-        if self._registration.require_verified_email and not user.is_verified:
+        unverified = self._registration.require_verified_email and not user.is_verified
+        if unverified or self._second_factors.required_of(user):
             return reply({"user": user.document(), "token": None, "refresh_token": None}, 201)
         pair = await self._refresh_tokens.start_family(user.id)
         return reply(tokens_and_user(pair, user), 201)

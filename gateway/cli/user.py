@@ -145,6 +145,22 @@ def set_roles(context: click.Context, name: str, roles: tuple[str, ...]) -> None
     click.echo(f"{user.username} has the roles {', '.join(user.roles)}")
 
 
+@command.command("reset-factors")
+@click.argument("name")
+@config_option
+@click.pass_context
+def reset_factors(context: click.Context, name: str) -> None:
+    """Take every second factor off a user who has lost them; the password alone signs in until they set up others."""
+    settings = settings_from(context)
+
+    async def work() -> int:
+        async with workshop(settings) as accounts:
+            return await accounts.second_factors.reset((await named_user(accounts, name)).id)
+
+    count = run(work())
+    click.echo(f"{name} has no second factor any more" if count else f"{name} had no second factor")
+
+
 def _change(settings: Settings, name: str, changes: Changes) -> User:
     async def work() -> User:
         async with workshop(settings) as accounts:

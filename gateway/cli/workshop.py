@@ -38,7 +38,7 @@ async def client_office(settings: Settings) -> AsyncIterator[Office]:
     master_key = MasterKey(secret_key(settings))
     clock = SystemClock()
     async with open_database(settings, migrate=False) as opened:
-        accounts = build_accounts(settings, opened, master_key, clock)
+        accounts = build_accounts(settings, opened.database, master_key, clock)
         try:
             yield Office(accounts, Registry(opened.database, clock))
         finally:

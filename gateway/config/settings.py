@@ -13,6 +13,7 @@ from pydantic import Field, SecretStr, StrictInt
 
 from gateway.config.accounts import LoginSettings, PasswordSettings, Registration, SessionSettings
 from gateway.config.authz import Authz
+from gateway.config.factors import SecondFactorSettings
 from gateway.config.oauth import OAuth
 from gateway.config.route import Route
 from gateway.config.scalars import Duration, parse_duration
@@ -98,6 +99,8 @@ class Settings(Section):
     """Whether people may make accounts for themselves."""
     login: LoginSettings = LoginSettings()
     """How many failures are tolerated, and where a login may return to."""
+    second_factors: SecondFactorSettings = SecondFactorSettings()
+    """What people prove beside their password."""
     logging: Logging = Logging()
     """How the log looks."""
     branding: Branding = Branding()

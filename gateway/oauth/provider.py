@@ -9,6 +9,7 @@ from typing import Final, Protocol
 from aiohttp import web
 
 from gateway.accounts.attempts import Attempts
+from gateway.accounts.factors.factors import SecondFactors
 from gateway.accounts.login import PasswordLogin
 from gateway.clock import Clock
 from gateway.config.settings import Settings
@@ -110,6 +111,7 @@ class Surroundings:
     route_scopes: Collection[str]
     proxies: TrustedProxies
     password_login: PasswordLogin
+    second_factors: SecondFactors
     metrics: Metrics
     clock: Clock
 
@@ -183,6 +185,7 @@ def _engine_parts(around: Surroundings, subjects: Subjects, assertions: ClientAs
         scopes=ScopePolicy({*around.route_scopes, *settings.oauth.scopes}),
         audiences=audiences,
         password_login=around.password_login,
+        second_factors=around.second_factors,
         old_grants=OldGrants(),
         refresh_grace=settings.oauth.refresh_grace,
         refresh_lifetime=settings.tokens.refresh_lifetime,

@@ -8,6 +8,7 @@ from typing import Any
 
 from authlib.oauth2.rfc6749 import AuthorizationServer
 
+from gateway.accounts.factors.factors import SecondFactors
 from gateway.accounts.login import PasswordLogin
 from gateway.clock import Clock
 from gateway.oauth.audience import Audiences
@@ -38,6 +39,7 @@ class EngineParts:
     scopes: ScopePolicy
     audiences: Audiences
     password_login: PasswordLogin
+    second_factors: SecondFactors
     old_grants: OldGrants
     refresh_grace: timedelta
     refresh_lifetime: timedelta

@@ -1,41 +1,33 @@
-"""Private keys at rest: each is a JWE under a key derived from the master key."""
+"""Private keys at rest."""
 
 from __future__ import annotations
 
-import base64
 import json
 from typing import Any, Final
 
-from jwcrypto import jwe
 from jwcrypto.common import JWException
 from jwcrypto.jwk import JWK
 
 from gateway.errors import StartupError
+from gateway.tokens.box import Box
 from gateway.tokens.master_key import MasterKey
 
 _PURPOSE: Final = "signing keys at rest"
-_HEADER: Final = {"alg": "dir", "enc": "A256GCM"}
 
 
 class Vault:
-    """Encrypts and decrypts private JWKs (RFC 7516, direct encryption with A256GCM)."""
+    """Encrypts and decrypts private JWKs."""
 
     def __init__(self, master_key: MasterKey) -> None:
-        encoded = base64.urlsafe_b64encode(master_key.derive(_PURPOSE)).rstrip(b"=").decode()
-        self._key = JWK(kty="oct", k=encoded)
+        self._box = Box(master_key, _PURPOSE)
 
     def seal(self, private: JWK) -> str:
-        token = jwe.JWE(private.export_private(), json.dumps(_HEADER))
-        token.add_recipient(self._key)
-        sealed: str = token.serialize(compact=True)
-        return sealed
+        return self._box.seal(private.export_private())
 
     def open(self, sealed: str, kid: str) -> JWK:
         """Return the private JWK. Raises StartupError when it was sealed under another master key."""
-        token = jwe.JWE(algs=[_HEADER["alg"], _HEADER["enc"]])
         try:
-            token.deserialize(sealed, self._key)
-            members: dict[str, Any] = json.loads(token.payload)
+            members: dict[str, Any] = json.loads(self._box.open(sealed))
             return JWK(**members)
         except (JWException, ValueError, TypeError) as error:
             raise StartupError(

@@ -41,6 +41,11 @@ class Section:
 NAVIGATION: Final = (
     Section("account", later("Overview")),
     Section(
+        "account/security",
+        later("Sign-in security"),
+        later("Authenticator apps and recovery codes, beside your password"),
+    ),
+    Section(
         "account/applications",
         later("Connected applications"),
         later("What uses your account, and how to take it back"),

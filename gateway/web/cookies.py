@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final
 
 from aiohttp import web
@@ -50,13 +50,23 @@ class Cookie:
 
 @dataclass(frozen=True, slots=True)
 class Cookies:
-    """All of them. ``form`` ties a form to a browser that is not signed in, ``nonce`` a hand-over to one."""
+    """All of them. ``form`` ties a form to a browser that is not signed in, ``nonce`` a hand-over to one.
+
+    ``pending`` is a login that waits for its second factor, ``device`` a browser that has signed in before.
+    """
 
     session: Cookie
     form: Cookie
     nonce: Cookie
+    pending: Cookie
+    device: Cookie
 
     @classmethod
     def named(cls, *, secure: bool) -> Cookies:
         session = session_cookie_name(secure=secure)
-        return cls(*(Cookie(f"{session}{suffix}", secure) for suffix in ("", "-form", "-nonce")))
+        return cls(*(Cookie(f"{session}{suffix}", secure) for suffix in ("", "-form", "-nonce", "-login", "-device")))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all, which no application sees."""
+        return tuple(getattr(self, each.name).name for each in fields(self))

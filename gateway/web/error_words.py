@@ -73,6 +73,9 @@ _BY_CODE: Final[dict[str, ErrorWords]] = {
         later("The device does not wait any more"),
         later("It took too long, or has been answered. Start over on your device."),
     ),
+    "second_factor_failed": ErrorWords(
+        later("Too many wrong codes"), later("To be on the safe side, signing in has to begin anew.")
+    ),
     "registration_closed": ErrorWords(
         later("Accounts are by invitation"),
         later("Nobody can make an account for themselves here. Ask an administrator."),

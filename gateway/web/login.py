@@ -9,21 +9,20 @@ from typing import Final
 from aiohttp import web
 
 from gateway.accounts.login import PasswordLogin
-from gateway.accounts.sessions import Login, SessionOwner
-from gateway.accounts.user import User
-from gateway.clock import Clock
+from gateway.accounts.sessions import SessionOwner
 from gateway.errors import FieldError, LoginRefused, Overloaded, TooManyAttempts
 from gateway.policy.challenge import challenge_header
 from gateway.translation.words import later
-from gateway.web.continuing import Continuations, go_on
+from gateway.web.continuing import Continuations
 from gateway.web.csrf import FIELD, Csrf
 from gateway.web.form import read_form
 from gateway.web.frame import Frame
 from gateway.web.handover import Onward, read_challenge
 from gateway.web.moments import wait
 from gateway.web.pages import Pages, redirect
-from gateway.web.return_to import Destination, Place, ReturnTo
-from gateway.web.session_storage import begin_session, browser_session
+from gateway.web.return_to import Destination, ReturnTo
+from gateway.web.session_storage import browser_session
+from gateway.web.signing_in import SigningIn, kept
 from gateway.web.visit import Visits
 
 FORM: Final = "login"
@@ -63,15 +62,14 @@ class Prompted:
 
     @classmethod
     def of(cls, query: Mapping[str, str], owner: SessionOwner | None) -> Prompted:
-        challenge = query.get("handover")
-        kept = {"handover": challenge} if challenge and read_challenge(challenge) else {}
+        passed_on = kept(query)
         if query.get("prompt") in _PROMPTS:
-            kept["prompt"] = query["prompt"]
+            passed_on["prompt"] = query["prompt"]
         switching = query.get("prompt") == "select_account"
         username = owner.username if owner is not None else ""
         name = query.get("login_hint") or ("" if switching else username)
         remembered = owner is not None and owner.session.remembered and not switching
-        return cls(username, switching, name, remembered, kept)
+        return cls(username, switching, name, remembered, passed_on)
 
 
 class LoginPage:
@@ -85,20 +83,20 @@ class LoginPage:
         csrf: Csrf,
         password_login: PasswordLogin,
         onward: Onward,
+        signing_in: SigningIn,
         return_to: ReturnTo,
         continuations: Continuations,
         visits: Visits,
-        clock: Clock,
     ) -> None:
         self._frame = frame
         self._pages = pages
         self._csrf = csrf
         self._password_login = password_login
         self._onward = onward
+        self._signing_in = signing_in
         self._return_to = return_to
         self._continuations = continuations
         self._visits = visits
-        self._clock = clock
         self.path = pages.path("login")
 
     def routes(self) -> list[web.RouteDef]:
@@ -134,28 +132,11 @@ class LoginPage:
             user = await self._password_login.authenticate(name, password, visit.address)
         except (LoginRefused, Overloaded) as error:
             return await self._form(request, destination, name, fields, refusal(error))
-        await self._begin(request, user, remembered="remember" in fields)
-        url = self._after_login(request, destination)
-        return go_on(self._pages, request, url, await self._continuations.of(destination))
-
-    async def _begin(self, request: web.Request, user: User, *, remembered: bool) -> None:
-        visit = self._visits.of(request)
-        login = Login(
-            account_id=user.id,
-            host=visit.host,
-            authenticated_at=self._clock.now(),
-            remembered=remembered,
-            address=visit.address,
-            user_agent=visit.user_agent,
-        )
-        await begin_session(request, login)
-
-    def _after_login(self, request: web.Request, destination: Destination | None) -> str:
-        challenge = request.query.get("handover")
-        if destination is not None and destination.place is Place.HOST and read_challenge(challenge):
-            # The session's row is made when this answer is sent; the page itself then knows the browser.
-            return self._pages.path("login", destination, handover=challenge or "")
-        return self._onward.first_step(destination)
+        remembered = "remember" in fields
+        try:
+            return await self._signing_in.go_on(request, user, destination, remembered=remembered)
+        except LoginRefused as error:
+            return await self._form(request, destination, name, fields, refusal(error))
 
     async def _form(
         self,

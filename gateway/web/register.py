@@ -7,24 +7,22 @@ from typing import Final
 
 from aiohttp import web
 
-from gateway.accounts.sessions import Login
-from gateway.accounts.user import TAKEN, User
+from gateway.accounts.user import TAKEN
 from gateway.accounts.users import Users
-from gateway.clock import Clock
 from gateway.config.accounts import Registration
 from gateway.errors import FieldError, InvalidInput, Overloaded
 from gateway.problem import Problem
 from gateway.translation.words import later
-from gateway.web.continuing import Continuations, go_on
+from gateway.web.continuing import Continuations
 from gateway.web.csrf import FIELD, Csrf
 from gateway.web.field_words import sentence
 from gateway.web.form import read_form
 from gateway.web.frame import Frame
-from gateway.web.handover import Onward
 from gateway.web.login import refusal
 from gateway.web.pages import Pages, redirect
 from gateway.web.return_to import Destination, ReturnTo
-from gateway.web.session_storage import begin_session, browser_session
+from gateway.web.session_storage import browser_session
+from gateway.web.signing_in import SigningIn
 from gateway.web.visit import Visits
 
 FORM: Final = "register"
@@ -54,22 +52,20 @@ class RegisterPage:
         csrf: Csrf,
         users: Users,
         registration: Registration,
-        onward: Onward,
+        signing_in: SigningIn,
         return_to: ReturnTo,
         continuations: Continuations,
         visits: Visits,
-        clock: Clock,
     ) -> None:
         self._frame = frame
         self._pages = pages
         self._csrf = csrf
         self._users = users
         self._registration = registration
-        self._onward = onward
+        self._signing_in = signing_in
         self._return_to = return_to
         self._continuations = continuations
         self._visits = visits
-        self._clock = clock
         self.path = pages.path("register")
 
     def routes(self) -> list[web.RouteDef]:
@@ -105,21 +101,8 @@ class RegisterPage:
         if self._registration.require_verified_email and not user.is_verified:
             login_url = self._pages.path("login", destination)
             return self._pages.render("registered", email=user.email, login_url=login_url)
-        await self._sign_in(request, user)
-        url = self._onward.first_step(destination)
-        return go_on(self._pages, request, url, await self._continuations.of(destination))
-
-    async def _sign_in(self, request: web.Request, user: User) -> None:
-        visit = self._visits.of(request)
-        login = Login(
-            account_id=user.id,
-            host=visit.host,
-            authenticated_at=self._clock.now(),
-            address=visit.address,
-            user_agent=visit.user_agent,
-        )
-        await begin_session(request, login)
         await self._users.logged_in(user.id)
+        return await self._signing_in.go_on(request, user, destination)
 
     async def _form(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import wraps
 from typing import Final
 
@@ -11,6 +12,7 @@ from aiohttp import web
 
 from gateway.accounts.sessions import SessionOwner
 from gateway.accounts.user import ADMIN
+from gateway.clock import Clock
 from gateway.errors import GatewayError
 from gateway.problem import Problem
 from gateway.refusal import FORBIDDEN
@@ -22,6 +24,7 @@ from gateway.web.return_to import ReturnTo
 from gateway.web.session_storage import browser_session
 from gateway.web.visit import Visits
 
+FRESH: Final = timedelta(minutes=15)
 _EXPIRED: Final = Problem(403, "form_expired", "The form does not belong to this session.")
 
 
@@ -47,15 +50,22 @@ class FormExpired(GatewayError):
 class SignedIn:
     """Wraps handlers of pages that take somebody who is signed in."""
 
-    def __init__(self, frame: Frame, pages: Pages, csrf: Csrf, return_to: ReturnTo, visits: Visits) -> None:
+    def __init__(
+        self, frame: Frame, pages: Pages, csrf: Csrf, return_to: ReturnTo, visits: Visits, clock: Clock
+    ) -> None:
         self._frame = frame
         self._pages = pages
         self._csrf = csrf
         self._return_to = return_to
         self._visits = visits
+        self._clock = clock
 
-    def __call__(self, handler: VisitorHandler, *, admins_only: bool = False) -> PageHandler:
-        """Return ``handler`` behind a sign-in that leads back here; with ``admins_only`` others are refused."""
+    def __call__(self, handler: VisitorHandler, *, admins_only: bool = False, fresh: bool = False) -> PageHandler:
+        """Return ``handler`` behind a sign-in that leads back here; with ``admins_only`` others are refused.
+
+        ``fresh`` takes somebody who has signed in within `FRESH`: whoever finds a browser open must not change what
+        keeps them out. Others confirm who they are, and a form comes back empty.
+        """
 
         @wraps(handler)
         async def visited(request: web.Request) -> web.StreamResponse:
@@ -65,12 +75,26 @@ class SignedIn:
             visitor = Visitor(session.owner, session.identity)
             if admins_only and not visitor.is_admin:
                 return self._frame.problem(request, FORBIDDEN)
+            if fresh and not self.is_fresh(visitor):
+                return self.confirm(request)
             try:
                 return await handler(request, visitor)
             except FormExpired:
                 return self._frame.problem(request, _EXPIRED, retry=request.raw_path)
 
         return self._frame(visited)
+
+    def is_fresh(self, visitor: Visitor) -> bool:
+        """Say whether somebody has signed in a short while ago."""
+        return self._clock.now() - visitor.owner.session.authenticated_at <= FRESH
+
+    def confirm(self, request: web.Request) -> web.Response:
+        """Send somebody to sign in again, and back: to the page itself, or from a form to the section it stood in."""
+        back = request.raw_path
+        if request.method not in {"GET", "HEAD"}:
+            root = self._pages.path("").rstrip("/")
+            back = f"{root}/" + "/".join(request.path.removeprefix(f"{root}/").split("/")[:2])
+        return redirect(self._pages.path("login", self._return_to.read(back), prompt="login"))
 
     def token(self, visitor: Visitor, form: str) -> str:
         """Return the hidden field of ``form``, the name of what it does; good in this session alone."""

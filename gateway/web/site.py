@@ -8,9 +8,8 @@ from typing import Final, Protocol
 from aiohttp import web
 from multidict import CIMultiDict
 
-from gateway.accounts.login import PasswordLogin
+from gateway.accounts.accounts import Accounts
 from gateway.accounts.sessions import Sessions
-from gateway.accounts.users import Users
 from gateway.clock import Clock
 from gateway.config.settings import Settings
 from gateway.oauth.provider import Provider
@@ -31,6 +30,7 @@ from gateway.web.cookies import Cookies
 from gateway.web.csrf import Csrf
 from gateway.web.device import DevicePage
 from gateway.web.end_session import EndSessionPage
+from gateway.web.enrol import EnrolPage
 from gateway.web.frame import Frame
 from gateway.web.grant_words import GrantWords
 from gateway.web.handover import HandOver, Onward
@@ -39,8 +39,11 @@ from gateway.web.logout import LogoutPage
 from gateway.web.pages import Pages
 from gateway.web.register import RegisterPage
 from gateway.web.return_to import ReturnTo
+from gateway.web.second_factor import SecondFactorPage
+from gateway.web.security import SecurityPage
 from gateway.web.session_storage import SessionStorage
 from gateway.web.signed_in import SignedIn
+from gateway.web.signing_in import SigningIn
 from gateway.web.visit import RequestId, Visits
 
 CSRF_PURPOSE: Final = "form tokens"
@@ -59,9 +62,7 @@ def build_site(
     settings: Settings,
     rules: RuleTable,
     proxies: TrustedProxies,
-    sessions: Sessions,
-    users: Users,
-    password_login: PasswordLogin,
+    accounts: Accounts,
     provider: Provider,
     consents: Consents,
     registry: Registry,
@@ -74,15 +75,15 @@ def build_site(
     return_to = ReturnTo(settings.server, rules.hosts, settings.login.return_origins)
     pages = Pages(settings, visits, return_to)
     cookies = Cookies.named(secure=settings.server.secure)
-    frame = Frame(pages, SessionStorage(sessions, cookies.session, visits, clock), request_id)
+    frame = Frame(pages, SessionStorage(accounts.sessions, cookies.session, visits, clock), request_id)
     csrf = Csrf(master_key.derive(CSRF_PURPOSE), cookies.form)
     parts = _Parts(settings, pages, frame, csrf, cookies, return_to, visits, clock)
-    onward = Onward(sessions, home(settings, rules, pages))
+    onward = Onward(accounts.sessions, home(settings, rules, pages))
     every = (
-        *parts.to_sign_in(users, password_login, provider, onward),
-        *parts.to_sign_out(sessions, provider, onward),
+        *parts.to_sign_in(accounts, provider, onward),
+        *parts.to_sign_out(accounts.sessions, provider, onward),
         *parts.to_authorize(provider, consents),
-        *parts.of_an_account(provider, consents, registry),
+        *parts.of_an_account(accounts, provider, consents, registry),
     )
     return Site([route for page in every for route in page.routes()], pages)
 
@@ -108,36 +109,74 @@ class _Parts:
 
     @property
     def signed_in(self) -> SignedIn:
-        return SignedIn(self.frame, self.pages, self.csrf, self.return_to, self.visits)
+        return SignedIn(self.frame, self.pages, self.csrf, self.return_to, self.visits, self.clock)
 
-    def to_sign_in(
-        self, users: Users, password_login: PasswordLogin, provider: Provider, onward: Onward
-    ) -> tuple[_Page, ...]:
+    def to_sign_in(self, accounts: Accounts, provider: Provider, onward: Onward) -> tuple[_Page, ...]:
         continuations = Continuations(provider.authorization, self.pages.path(AUTHORIZE))
+        signing_in = SigningIn(
+            pages=self.pages,
+            cookies=self.cookies,
+            second_factors=accounts.second_factors,
+            pending_logins=accounts.pending_logins,
+            devices=accounts.devices,
+            onward=onward,
+            continuations=continuations,
+            visits=self.visits,
+            clock=self.clock,
+        )
         login = LoginPage(
             frame=self.frame,
             pages=self.pages,
             csrf=self.csrf,
-            password_login=password_login,
+            password_login=accounts.login,
             onward=onward,
+            signing_in=signing_in,
             return_to=self.return_to,
             continuations=continuations,
             visits=self.visits,
-            clock=self.clock,
         )
         register = RegisterPage(
             frame=self.frame,
             pages=self.pages,
             csrf=self.csrf,
-            users=users,
+            users=accounts.users,
             registration=self.settings.registration,
-            onward=onward,
+            signing_in=signing_in,
             return_to=self.return_to,
             continuations=continuations,
             visits=self.visits,
-            clock=self.clock,
         )
-        return login, register
+        return login, register, *self._second_factor(accounts, signing_in, continuations)
+
+    def _second_factor(
+        self, accounts: Accounts, signing_in: SigningIn, continuations: Continuations
+    ) -> tuple[_Page, ...]:
+        """The pages between password and session."""
+        second_factor = SecondFactorPage(
+            frame=self.frame,
+            pages=self.pages,
+            csrf=self.csrf,
+            cookies=self.cookies,
+            second_factors=accounts.second_factors,
+            pending_logins=accounts.pending_logins,
+            signing_in=signing_in,
+            return_to=self.return_to,
+            continuations=continuations,
+            visits=self.visits,
+        )
+        enrol = EnrolPage(
+            frame=self.frame,
+            pages=self.pages,
+            csrf=self.csrf,
+            cookies=self.cookies,
+            users=accounts.users,
+            second_factors=accounts.second_factors,
+            pending_logins=accounts.pending_logins,
+            signing_in=signing_in,
+            return_to=self.return_to,
+            visits=self.visits,
+        )
+        return second_factor, enrol
 
     def to_sign_out(self, sessions: Sessions, provider: Provider, onward: Onward) -> tuple[_Page, ...]:
         """The pages that end sessions, and those that hand them to other hosts."""
@@ -200,10 +239,19 @@ class _Parts:
         )
         return authorize, consent, device
 
-    def of_an_account(self, provider: Provider, consents: Consents, registry: Registry) -> tuple[_Page, ...]:
+    def of_an_account(
+        self, accounts: Accounts, provider: Provider, consents: Consents, registry: Registry
+    ) -> tuple[_Page, ...]:
         """The console's pages."""
         console = Console(self.pages, self.signed_in, self.clock)
         account = AccountPage(pages=self.pages, signed_in=self.signed_in, console=console)
+        security = SecurityPage(
+            pages=self.pages,
+            signed_in=self.signed_in,
+            console=console,
+            users=accounts.users,
+            second_factors=accounts.second_factors,
+        )
         applications = ApplicationsPage(
             pages=self.pages,
             signed_in=self.signed_in,
@@ -223,7 +271,7 @@ class _Parts:
             )
             for by_admin in (False, True)
         )
-        return account, applications, *clients
+        return account, security, applications, *clients
 
 
 def home(settings: Settings, rules: RuleTable, pages: Pages) -> str:

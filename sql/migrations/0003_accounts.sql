@@ -99,7 +99,7 @@ create index on passkey_challenge (expires_at);
 create table pending_login (
     secret_hash bytea primary key,
     account_id uuid not null references account on delete cascade,
-    password_hash text,                 -- as it was when it was checked: a login does not outlive its password
+    revision integer not null,          -- of the account, when the first factor was checked: a change ends the login
     methods text[] not null,
     for_api boolean not null,           -- begun by the JSON API; a page's cannot be ended there, nor the other way
     remembered boolean not null default false,

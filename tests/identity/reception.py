@@ -23,7 +23,6 @@ from gateway.identity.resolver import Resolver
 from gateway.identity.revocation import Revocation
 from gateway.identity.verified import Verified
 from gateway.oauth.state.client_tokens import ClientTokens
-from gateway.storage.connect import OpenDatabase
 from gateway.storage.database import Database
 from gateway.storage.events import EventFeed
 from gateway.tokens.keys import SigningKeys
@@ -99,7 +98,7 @@ async def open_reception(
 ) -> AsyncIterator[Reception]:
     settings = settings_for("passwords: {bcrypt_cost: 4}\nsessions: {idle_timeout: 10m, lifetime: 1h}\n")
     feed = EventFeed(dsn_args, settings.database.max_staleness, clock)
-    accounts = build_accounts(settings, OpenDatabase(database, dsn_args), MasterKey(b"m" * 32), clock, feed)
+    accounts = build_accounts(settings, database, MasterKey(b"m" * 32), clock, feed)
     ledger = RevocationLedger()
     cache, live = CredentialCache(clock, ledger), LiveConnections(ledger, clock)
     authenticators = Authenticators(

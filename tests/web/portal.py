@@ -12,7 +12,8 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from gateway.accounts.login import PasswordLogin
+from gateway.accounts.accounts import Accounts, build_accounts
+from gateway.accounts.factors.pending import PendingLogin
 from gateway.accounts.passwords import PasswordHasher
 from gateway.accounts.sessions import Sessions
 from gateway.accounts.user import User
@@ -30,7 +31,6 @@ from gateway.policy.client import TrustedProxies
 from gateway.policy.rules import RuleTable
 from gateway.problem import Problem
 from gateway.storage.database import Database
-from gateway.tokens.keys import SigningKeys
 from gateway.tokens.master_key import MasterKey
 from gateway.web.cookies import Cookies
 from gateway.web.site import Site, build_site
@@ -54,6 +54,7 @@ class World:
     sessions: Sessions
     users: Users
     site: Site
+    accounts: Accounts
     provider: Provider
     rules: RuleTable
     ann: User
@@ -63,6 +64,10 @@ class World:
 
     def url(self, host: str, path: str) -> str:
         return f"http://{host}:{self.port}{path}"
+
+    async def pending_by_api(self, browser: Browser) -> PendingLogin | None:
+        """Return the login that waits in a browser, if the JSON API would take it."""
+        return await self.accounts.pending_logins.find(browser.jar["localhost"]["gateway-login"], for_api=True)
 
     async def count(self, table: str = "session") -> int:
         return int(await self.database.fetchval(f"select count(*) from {table}"))
@@ -207,10 +212,6 @@ class Portals:
         values = {"server": {"public_url": f"{scheme}://localhost:{port}", **(server or {})}, "routes": routes}
         settings = Settings.model_validate({**DEFAULTS, **values, **sections})
         key, clock, database = MasterKey(b"k" * 32), self._clock, self._database
-        hasher = PasswordHasher(settings.passwords, key, workers=1)
-        self._hashers.append(hasher)
-        users = Users(database, hasher, settings, clock)
-        sessions = Sessions(database, settings.sessions, clock)
         rules = compile_rules(settings)
         slept: list[float] = []
         registry = Registry(database, clock)
@@ -219,20 +220,23 @@ class Portals:
             slept.append(seconds)
 
         consents = Consents(database, clock)
-        password_login = PasswordLogin(database, users, hasher, settings, clock, sleep)
+        accounts = build_accounts(settings, database, key, clock, sleep=sleep)
+        users, sessions = accounts.users, accounts.sessions
+        self._hashers.append(accounts.hasher)
         provider = build_provider(
             ProviderSurroundings(
                 settings=settings,
                 database=database,
                 clients=Clients(database, clock),
                 feed=None,
-                keys=SigningKeys(database, key, settings.tokens, clock),
+                keys=accounts.keys,
                 master_key=key,
                 consents=consents,
                 resources={},
                 route_scopes=(),
                 proxies=TrustedProxies(settings.server.trusted_proxies),
-                password_login=password_login,
+                password_login=accounts.login,
+                second_factors=accounts.second_factors,
                 metrics=Metrics(),
                 clock=clock,
             )
@@ -241,9 +245,7 @@ class Portals:
             settings=settings,
             rules=rules,
             proxies=TrustedProxies(settings.server.trusted_proxies),
-            sessions=sessions,
-            users=users,
-            password_login=password_login,
+            accounts=accounts,
             provider=provider,
             consents=consents,
             registry=registry,
@@ -253,7 +255,9 @@ class Portals:
         )
         ann = await users.find("ann") or await users.create("ann", "ann@example.com", PASSWORD)
         self._runners.append(await serve(application(settings, sessions, site), bound))
-        return World(settings, clock, database, sessions, users, site, provider, rules, ann, port, registry, slept)
+        return World(
+            settings, clock, database, sessions, users, site, accounts, provider, rules, ann, port, registry, slept
+        )
 
     async def close(self) -> None:
         for runner in self._runners:

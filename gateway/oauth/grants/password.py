@@ -7,6 +7,7 @@ from typing import Any
 
 from authlib.oauth2.rfc6749 import grants
 
+from gateway.accounts.factors.factors import Step
 from gateway.accounts.user import User
 from gateway.errors import LoginRefused, TooManyAttempts
 from gateway.oauth.bridge import await_
@@ -26,11 +27,16 @@ class Password(Grant, grants.ResourceOwnerPasswordCredentialsGrant):
     def authenticate_user(self, username: str, password: str) -> User:
         """Return whose password this is. Raises OAuthError invalid_grant that does not tell what was wrong."""
         try:
-            return await_(self.parts.password_login.authenticate(username, password, self.request.address))
+            user = await_(self.parts.password_login.authenticate(username, password, self.request.address))
         except TooManyAttempts:
             raise
         except LoginRefused as error:
             raise OAuthError("invalid_grant", "Name or password is wrong, or the account may not sign in.") from error
+        if await_(self.parts.second_factors.next_step(user)) is not Step.NOTHING:
+            raise OAuthError(
+                "invalid_grant", "The account has, or needs, a second factor, which this grant cannot ask for."
+            )
+        return user
 
     def generate_token(self, *, user: User, scope: str | None = None, **_: object) -> dict[str, Any]:
         """Begin a family of the person's, without any browser's login."""
