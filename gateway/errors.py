@@ -9,7 +9,8 @@
     │   └── MigrationError       the schema is not what this program expects
     ├── TargetRejected           the request has no single safe reading (400)
     ├── CredentialRejected       a credential is present and bad (401)
-    │   └── TokenRejected        a JWT or refresh token did not verify
+    │   ├── TokenRejected        a JWT or refresh token did not verify
+    │   └── PasskeyRefused       what an authenticator said is not what was asked for
     ├── LoginRefused             name and password do not sign in
     │   └── TooManyAttempts      not now; carries how long to wait (429)
     ├── Overloaded               a bounded queue is full (503)
@@ -101,6 +102,14 @@ class CredentialRejected(GatewayError):
 
 class TokenRejected(CredentialRejected):
     """A JWT or refresh token did not verify."""
+
+
+class PasskeyRefused(CredentialRejected):
+    """What an authenticator said is not what was asked for. ``detail`` is for the log alone."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        self.detail = detail
+        super().__init__(reason)
 
 
 class LoginRefused(GatewayError):

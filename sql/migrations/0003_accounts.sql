@@ -79,18 +79,16 @@ create table passkey (
     transports text[] not null default '{}',
     aaguid uuid,
     discoverable boolean not null default false,
+    backup_eligible boolean not null default false, -- never changes: one that does is another key
     backed_up boolean not null default false,
     created_at timestamptz not null,
     last_used_at timestamptz
 );
 create index on passkey (account_id);
 
--- Challenges that browsers were given to sign; each is good once.
+-- Challenges that came back signed: each is good once. What they are good for stands in themselves, under a MAC.
 create table passkey_challenge (
     challenge_hash bytea primary key,
-    purpose text not null check (purpose in ('register', 'login', 'confirm')),
-    account_id uuid references account on delete cascade,   -- null: whoever the passkey names
-    binding bytea not null,             -- SHA-256 of what the same browser holds
     expires_at timestamptz not null
 );
 create index on passkey_challenge (expires_at);
