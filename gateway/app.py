@@ -87,6 +87,7 @@ class Gateway:
                 self.accounts.sessions.forget_expired,
                 self.accounts.refresh_tokens.forget_expired,
                 self.accounts.login.forget_old,
+                self.accounts.passkeys.forget_challenges,
                 self.accounts.pending_logins.forget_expired,
                 self.accounts.second_factors.totps.forget_unproven,
                 self.accounts.devices.forget_expired,

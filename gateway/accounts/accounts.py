@@ -8,7 +8,12 @@ from dataclasses import dataclass
 from gateway.accounts.api_tokens import ApiTokens
 from gateway.accounts.attempts import Attempts
 from gateway.accounts.devices import KnownDevices
+from gateway.accounts.factors.ceremony import RelyingParty
+from gateway.accounts.factors.challenges import Challenges
+from gateway.accounts.factors.enrolling import PasskeyEnrolment
 from gateway.accounts.factors.factors import ATTEMPTS_KIND, SecondFactors
+from gateway.accounts.factors.passkey_login import PasskeyLogin
+from gateway.accounts.factors.passkeys import Passkeys
 from gateway.accounts.factors.pending import PendingLogins
 from gateway.accounts.factors.recovery_codes import RecoveryCodes
 from gateway.accounts.factors.totp import Totps
@@ -36,6 +41,9 @@ class Accounts:
     second_factors: SecondFactors
     pending_logins: PendingLogins
     devices: KnownDevices
+    passkeys: Passkeys
+    passkey_login: PasskeyLogin
+    passkey_enrolment: PasskeyEnrolment
     sessions: Sessions
     api_tokens: ApiTokens
     keys: SigningKeys
@@ -57,13 +65,20 @@ def build_accounts(
     keys = SigningKeys(database, master_key, settings.tokens, clock)
     access_tokens = AccessTokens(keys, settings.issuer, settings.tokens.access_lifetime, clock)
     devices = KnownDevices(database, clock)
+    second_factors = build_second_factors(settings, database, master_key, devices, clock)
+    server, challenges = settings.server, Challenges(master_key, clock)
+    party = RelyingParty(server.public_host, server.public_origin, settings.branding.name)
+    passkeys = Passkeys(database, challenges, party, clock)
     return Accounts(
         hasher=hasher,
         users=users,
         login=PasswordLogin(database, users, hasher, settings, clock, sleep),
-        second_factors=build_second_factors(settings, database, master_key, devices, clock),
+        second_factors=second_factors,
         pending_logins=PendingLogins(database, clock),
         devices=devices,
+        passkeys=passkeys,
+        passkey_login=PasskeyLogin(passkeys, users, settings.registration),
+        passkey_enrolment=PasskeyEnrolment(database, passkeys, second_factors),
         sessions=Sessions(database, settings.sessions, clock, feed),
         api_tokens=ApiTokens(database, clock, feed),
         keys=keys,

@@ -8,6 +8,7 @@ from typing import Final
 
 from aiohttp import web
 
+from gateway.accounts.factors.passkeys import Passkeys
 from gateway.accounts.login import PasswordLogin
 from gateway.accounts.sessions import SessionOwner
 from gateway.errors import FieldError, LoginRefused, Overloaded, TooManyAttempts
@@ -22,7 +23,7 @@ from gateway.web.moments import wait
 from gateway.web.pages import Pages, redirect
 from gateway.web.return_to import Destination, ReturnTo
 from gateway.web.session_storage import browser_session
-from gateway.web.signing_in import SigningIn, kept
+from gateway.web.signing_in import PASSKEY, SigningIn, kept
 from gateway.web.visit import Visits
 
 FORM: Final = "login"
@@ -30,9 +31,12 @@ _LONGEST_NAME_SHOWN: Final = 400
 # OpenID Connect Core 1.0 section 3.1.2.1: the form is shown although somebody is signed in.
 _PROMPTS: Final = frozenset({"login", "select_account"})
 
-_EXPIRED: Final = FieldError("", later("This page was open for too long. Nothing is wrong: please sign in again."))
+EXPIRED: Final = FieldError("", later("This page was open for too long. Nothing is wrong: please sign in again."))
 _WORDS: Final[Mapping[str, FieldError]] = {
     "bad_credentials": FieldError("", later("That name and password do not belong together. Please try again.")),
+    "bad_passkey": FieldError(
+        "", later("That passkey does not open an account here. Try another one, or use your password.")
+    ),
     "inactive": FieldError("", later("This account has been disabled. Ask the person who runs this site.")),
     "unverified": FieldError("", later("This account's e-mail address has not been confirmed yet.")),
 }
@@ -87,6 +91,7 @@ class LoginPage:
         return_to: ReturnTo,
         continuations: Continuations,
         visits: Visits,
+        passkeys: Passkeys | None,
     ) -> None:
         self._frame = frame
         self._pages = pages
@@ -97,6 +102,7 @@ class LoginPage:
         self._return_to = return_to
         self._continuations = continuations
         self._visits = visits
+        self._passkeys = passkeys
         self.path = pages.path("login")
 
     def routes(self) -> list[web.RouteDef]:
@@ -124,7 +130,7 @@ class LoginPage:
         visit = self._visits.of(request)
         name = fields.get("username", "")
         if not self._csrf.came_from_us(request, visit.host, FORM, fields.get(FIELD, "")):
-            return await self._form(request, destination, name, fields, Refusal(403, [_EXPIRED], {}))
+            return await self._form(request, destination, name, fields, Refusal(403, [EXPIRED], {}))
         password = fields.get("password", "")
         if missing := _missing(name, password):
             return await self._form(request, destination, name, fields, Refusal(400, missing, {}))
@@ -138,6 +144,10 @@ class LoginPage:
         except LoginRefused as error:
             return await self._form(request, destination, name, fields, refusal(error))
 
+    async def refuse(self, request: web.Request, fields: Mapping[str, str], refused: Refusal) -> web.Response:
+        """Show the form again after another way to sign in that did not work."""
+        return await self._form(request, self._return_to.read(request.query.get("rd")), fields=fields, refused=refused)
+
     async def _form(
         self,
         request: web.Request,
@@ -146,8 +156,10 @@ class LoginPage:
         fields: Mapping[str, str] | None = None,
         refused: Refusal | None = None,
     ) -> web.Response:
-        prompted = Prompted.of(request.query, (await browser_session(request)).owner)
+        owner = (await browser_session(request)).owner
+        prompted = Prompted.of(request.query, owner)
         continuing = await self._continuations.of(destination)
+        passkey = await self._passkey(request, destination, prompted, owner)
         token = self._csrf.before_login(request, FORM)
         response = self._pages.render(
             "login",
@@ -162,10 +174,26 @@ class LoginPage:
             username=(prompted.name if fields is None else name)[:_LONGEST_NAME_SHOWN],
             remember=prompted.remembered if fields is None else "remember" in fields,
             errors=refused.errors if refused else (),
+            fetches=passkey is not None,
+            passkey=passkey,
         )
         response.headers.update(refused.headers if refused else {})
         self._csrf.attach(response, token)
         return response
+
+    async def _passkey(
+        self, request: web.Request, destination: Destination | None, prompted: Prompted, owner: SessionOwner | None
+    ) -> Mapping[str, str] | None:
+        """Return where a passkey is sent, and where to ask what it signs; None when there is none to be used."""
+        if self._passkeys is None:
+            return None
+        confirming = owner is not None and request.query.get("prompt") == "login"
+        if confirming and owner is not None and not await self._passkeys.list_for(owner.account_id):
+            return None
+        return {
+            "action": self._pages.path(PASSKEY, destination, **prompted.query),
+            "options": self._pages.path(f"{PASSKEY}/options", None, **prompted.query),
+        }
 
 
 def refusal(error: LoginRefused | Overloaded) -> Refusal:

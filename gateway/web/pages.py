@@ -100,13 +100,24 @@ class Pages:
         """Return the absolute URL of a page of the portal, for links on other hosts."""
         return self.portal_base + self.path(page, destination, **more).removeprefix(self._prefix)
 
-    def render(self, name: str, *, status: int = 200, leads_to: Collection[str] = (), **values: Any) -> web.Response:
-        """Draw a page. ``leads_to`` are the sources where its form may end after redirects."""
+    def render(
+        self,
+        name: str,
+        *,
+        status: int = 200,
+        leads_to: Collection[str] = (),
+        fetches: bool = False,
+        **values: Any,
+    ) -> web.Response:
+        """Draw a page. ``leads_to`` are the sources where its form may end after redirects.
+
+        ``fetches`` lets its script ask our own origin for something.
+        """
         nonce = secrets.token_urlsafe(_NONCE_BYTES)
         text = self._environment.get_template(f"{name}.html").render(
             nonce=nonce, language=words.current().tag, **values
         )
-        headers = {**_HEADERS, "Content-Security-Policy": content_security_policy(nonce, leads_to)}
+        headers = {**_HEADERS, "Content-Security-Policy": content_security_policy(nonce, leads_to, fetches=fetches)}
         return web.Response(status=status, text=text, content_type="text/html", charset="utf-8", headers=headers)
 
     def error_page(
@@ -158,15 +169,16 @@ def speak_to(request: web.BaseRequest) -> None:
     words.speak(choose("", request.headers.get("Accept-Language", "")))
 
 
-def content_security_policy(nonce: str, leads_to: Collection[str] = ()) -> str:
+def content_security_policy(nonce: str, leads_to: Collection[str] = (), *, fetches: bool = False) -> str:
     """Return the policy of one page.
 
     Chromium and Safari apply form-action to every redirect after a form, so the origins that this form leads
     to are named; naming all hosts would tell strangers which there are.
     """
     form_action = " ".join(("'self'", *leads_to))
+    connect = "connect-src 'self'; " if fetches else ""
     return (
-        f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src data:; "
+        f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src data:; {connect}"
         f"form-action {form_action}; base-uri 'none'; frame-ancestors 'none'"
     )
 

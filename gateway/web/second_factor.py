@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from aiohttp import web
@@ -63,18 +64,19 @@ class SecondFactorPage:
 
     async def show(self, request: web.Request) -> web.Response:
         destination = self._return_to.read(request.query.get("rd"))
-        pending = await self._pending(request)
-        if pending is None:
-            return self._start_over(destination, request)
-        return await self._form(request, destination, pending)
+        waiting = await self.waiting(request)
+        if waiting is None:
+            return self.start_over(request)
+        return await self._form(request, destination, waiting[1])
 
     async def submit(self, request: web.Request) -> web.Response:
         destination = self._return_to.read(request.query.get("rd"))
         fields = await read_form(request)
         visit = self._visits.of(request)
-        secret, pending = self._cookies.pending.read(request), await self._pending(request)
-        if secret is None or pending is None:
-            return self._start_over(destination, request)
+        waiting = await self.waiting(request)
+        if waiting is None:
+            return self.start_over(request)
+        secret, pending = waiting
         if not self._csrf.came_from_us(request, visit.host, FORM, fields.get(FIELD, "")):
             return await self._form(request, destination, pending, Refusal(403, [_EXPIRED], {}))
         code = fields.get("code", "")
@@ -86,19 +88,18 @@ class SecondFactorPage:
             return await self._form(request, destination, pending, refusal(error))
         if not right:
             return await self._wrong(request, destination, pending, secret)
-        return await self._finish(request, destination, secret, trust="trust" in fields)
+        return await self.finish(request, secret, OTP, trust="trust" in fields)
 
-    async def _finish(
-        self, request: web.Request, destination: Destination | None, secret: str, *, trust: bool
-    ) -> web.Response:
+    async def finish(self, request: web.Request, secret: str, method: str, *, trust: bool) -> web.Response:
+        """Sign in whoever waits with ``secret`` and has proven ``method``, an RFC 8176 name."""
         done = await self._pending_logins.finish(secret)
         if done is None:
-            return self._start_over(destination, request)
+            return self.start_over(request)
         return await self._signing_in.finish(
             request,
             done.account_id,
-            destination,
-            methods=methods_with(done.methods, OTP),
+            self._return_to.read(request.query.get("rd")),
+            methods=methods_with(done.methods, method),
             remembered=done.remembered,
             trust_device=trust,
         )
@@ -111,12 +112,20 @@ class SecondFactorPage:
         again = self._pages.path("login", destination, **kept(request.query))
         return self._frame.problem(request, _OVER, retry=again)
 
-    async def _pending(self, request: web.Request) -> PendingLogin | None:
-        pending = await self._pending_logins.find(self._cookies.pending.read(request))
-        return pending if pending is not None and not pending.must_enrol else None
+    async def waiting(self, request: web.Request) -> tuple[str, PendingLogin] | None:
+        """Return the login that waits in this browser for its second factor, with its secret."""
+        secret = self._cookies.pending.read(request)
+        pending = await self._pending_logins.find(secret)
+        return (secret, pending) if secret is not None and pending is not None and not pending.must_enrol else None
 
-    def _start_over(self, destination: Destination | None, request: web.Request) -> web.Response:
+    def start_over(self, request: web.Request) -> web.Response:
+        """Send a browser to the login page: nothing waits in it, or not any more."""
+        destination = self._return_to.read(request.query.get("rd"))
         return redirect(self._pages.path("login", destination, **kept(request.query)))
+
+    async def refuse(self, request: web.Request, pending: PendingLogin, refused: Refusal) -> web.Response:
+        """Ask again after another factor that did not work."""
+        return await self._form(request, self._return_to.read(request.query.get("rd")), pending, refused)
 
     async def _form(
         self,
@@ -126,6 +135,7 @@ class SecondFactorPage:
         refused: Refusal | None = None,
     ) -> web.Response:
         has = await self._second_factors.of(pending.account_id)
+        offered = self._passkey(request, destination) if has.passkeys and self._second_factors.passkeys_open else None
         continuing = await self._continuations.of(destination)
         token = self._csrf.before_login(request, FORM)
         remember_for = self._second_factors.remember_for
@@ -133,6 +143,8 @@ class SecondFactorPage:
             "second_factor",
             status=refused.status if refused else 200,
             leads_to=continuing.sources,
+            fetches=offered is not None,
+            passkey=offered,
             action=self._pages.path(SECOND_FACTOR, destination, **kept(request.query)),
             again_url=self._pages.path("login", destination, **kept(request.query)),
             going_to=continuing.name,
@@ -144,3 +156,11 @@ class SecondFactorPage:
         response.headers.update(refused.headers if refused else {})
         self._csrf.attach(response, token)
         return response
+
+    def _passkey(self, request: web.Request, destination: Destination | None) -> Mapping[str, str]:
+        """Return where a passkey is sent, and where to ask what it signs."""
+        path = f"{SECOND_FACTOR}/passkey"
+        return {
+            "action": self._pages.path(path, destination, **kept(request.query)),
+            "options": self._pages.path(f"{path}/options"),
+        }

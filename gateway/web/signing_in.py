@@ -27,6 +27,7 @@ from gateway.web.visit import Visits
 
 SECOND_FACTOR: Final = "login/second-factor"
 ENROL: Final = "login/enrol"
+PASSKEY: Final = "login/passkey"
 _DEVICE_SECONDS: Final = int(KNOWN_FOR.total_seconds())
 
 

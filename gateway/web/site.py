@@ -37,10 +37,12 @@ from gateway.web.handover import HandOver, Onward
 from gateway.web.login import LoginPage
 from gateway.web.logout import LogoutPage
 from gateway.web.pages import Pages
+from gateway.web.passkeys import PasskeyLoginPage, PasskeySecondFactor
 from gateway.web.register import RegisterPage
 from gateway.web.return_to import ReturnTo
 from gateway.web.second_factor import SecondFactorPage
 from gateway.web.security import SecurityPage
+from gateway.web.security_passkeys import SecurityPasskeys
 from gateway.web.session_storage import SessionStorage
 from gateway.web.signed_in import SignedIn
 from gateway.web.signing_in import SigningIn
@@ -134,6 +136,7 @@ class _Parts:
             return_to=self.return_to,
             continuations=continuations,
             visits=self.visits,
+            passkeys=accounts.passkeys if accounts.second_factors.passkeys_open else None,
         )
         register = RegisterPage(
             frame=self.frame,
@@ -146,10 +149,10 @@ class _Parts:
             continuations=continuations,
             visits=self.visits,
         )
-        return login, register, *self._second_factor(accounts, signing_in, continuations)
+        return login, register, *self._second_factor(accounts, signing_in, continuations, login)
 
     def _second_factor(
-        self, accounts: Accounts, signing_in: SigningIn, continuations: Continuations
+        self, accounts: Accounts, signing_in: SigningIn, continuations: Continuations, login: LoginPage
     ) -> tuple[_Page, ...]:
         """The pages between password and session."""
         second_factor = SecondFactorPage(
@@ -176,7 +179,34 @@ class _Parts:
             return_to=self.return_to,
             visits=self.visits,
         )
-        return second_factor, enrol
+        if not accounts.second_factors.passkeys_open:
+            return second_factor, enrol
+        return second_factor, enrol, *self._passkeys(accounts, signing_in, login, second_factor)
+
+    def _passkeys(
+        self, accounts: Accounts, signing_in: SigningIn, login: LoginPage, second_factor: SecondFactorPage
+    ) -> tuple[_Page, ...]:
+        """What the scripts of the login pages ask, and where they send what passkeys have signed."""
+        alone = PasskeyLoginPage(
+            frame=self.frame,
+            pages=self.pages,
+            csrf=self.csrf,
+            cookies=self.cookies,
+            login_page=login,
+            passkey_login=accounts.passkey_login,
+            signing_in=signing_in,
+            return_to=self.return_to,
+            visits=self.visits,
+        )
+        after_password = PasskeySecondFactor(
+            frame=self.frame,
+            pages=self.pages,
+            csrf=self.csrf,
+            page=second_factor,
+            passkeys=accounts.passkeys,
+            visits=self.visits,
+        )
+        return alone, after_password
 
     def to_sign_out(self, sessions: Sessions, provider: Provider, onward: Onward) -> tuple[_Page, ...]:
         """The pages that end sessions, and those that hand them to other hosts."""
@@ -251,6 +281,17 @@ class _Parts:
             console=console,
             users=accounts.users,
             second_factors=accounts.second_factors,
+            passkeys=accounts.passkeys,
+        )
+        passkeys = SecurityPasskeys(
+            frame=self.frame,
+            pages=self.pages,
+            signed_in=self.signed_in,
+            console=console,
+            security=security,
+            users=accounts.users,
+            enrolment=accounts.passkey_enrolment,
+            may_add=accounts.second_factors.passkeys_open,
         )
         applications = ApplicationsPage(
             pages=self.pages,
@@ -271,7 +312,7 @@ class _Parts:
             )
             for by_admin in (False, True)
         )
-        return account, security, applications, *clients
+        return account, security, passkeys, applications, *clients
 
 
 def home(settings: Settings, rules: RuleTable, pages: Pages) -> str:

@@ -184,7 +184,7 @@ async def test_page_fits_a_phone_and_a_finger(world: World, chromium: Browser, p
 
 async def test_every_control_has_a_name_and_its_autocomplete(world: World, chromium: Browser) -> None:
     expected = {
-        "/login": {"username": "username", "password": "current-password"},
+        "/login": {"username": "username webauthn", "password": "current-password"},
         "/register": {"username": "username", "email": "email", "password": "new-password"},
     }
     async with opened(chromium) as page:

@@ -81,6 +81,11 @@ class SecondFactors:
         """For how long a device may be trusted; None when none may."""
         return self._settings.remember_for or None
 
+    @property
+    def passkeys_open(self) -> bool:
+        """Say whether passkeys may be used."""
+        return self._settings.passkeys
+
     def required_of(self, user: User) -> bool:
         """Say whether one of the user's roles demands a second factor."""
         return not self._required_roles.isdisjoint(user.roles)

@@ -1,0 +1,43 @@
+"""Passkeys that come and go, with what goes with it: recovery codes for a first factor, trust in no device."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from gateway.accounts.factors.factors import Proven, SecondFactors
+from gateway.accounts.factors.passkey import check_name
+from gateway.accounts.factors.passkeys import Passkeys
+from gateway.accounts.user import User
+from gateway.storage.database import Database
+
+
+class PasskeyEnrolment:
+    """Adds, renames and removes. ``binding`` is a secret that the asking browser holds."""
+
+    def __init__(self, database: Database, passkeys: Passkeys, second_factors: SecondFactors) -> None:
+        self._database = database
+        self._passkeys = passkeys
+        self._second_factors = second_factors
+
+    async def options(self, user: User, binding: str) -> dict[str, Any]:
+        """Return what the browser is asked to make. Raises InvalidInput when there is no room."""
+        return await self._passkeys.registration_options(user, binding)
+
+    async def add(self, user: User, binding: str, unverified: str, name: str) -> Proven:
+        """Take a new passkey. Raises PasskeyRefused, InvalidInput."""
+        check_name(name)  # before the challenge is used up
+        made = await self._passkeys.verify_new(user.id, binding, unverified)
+        async with self._database.transaction() as connection:
+            await self._passkeys.add(connection, user.id, name, made)
+            return await self._second_factors.added(user.id, connection)
+
+    async def rename(self, account_id: str, passkey_id: UUID, name: str) -> None:
+        """Give a passkey another name. Raises NotFound, InvalidInput."""
+        await self._passkeys.rename(account_id, passkey_id, name)
+
+    async def remove(self, user: User, passkey_id: UUID) -> None:
+        """Remove a passkey. Raises NotFound, and InvalidInput for the last factor where a role demands one."""
+        async with self._database.transaction() as connection:
+            await self._passkeys.remove(connection, user.id, passkey_id)
+            await self._second_factors.removed(user, connection)
