@@ -91,6 +91,7 @@ class Gateway:
                 self.accounts.pending_logins.forget_expired,
                 self.accounts.second_factors.totps.forget_unproven,
                 self.accounts.devices.forget_expired,
+                *self.accounts.recovery.cleaning,
                 self.accounts.keys.ensure,
             )
         )
@@ -107,9 +108,11 @@ class Gateway:
         self.upstreams.start()
         self.housekeeping.start()
         self.provider.back_channel.start()
+        self.accounts.recovery.postman.start()
 
     async def stop(self) -> None:
         """End everything that ``start`` began; what was noted and logged is written first."""
+        await self.accounts.recovery.postman.stop()
         await self.provider.back_channel.stop()
         await self.housekeeping.stop()
         self.live.close_all()
@@ -226,7 +229,7 @@ class Gateway:
             self.protected_resources.routes(),
             registration.routes(self.settings.server.prefix),
             self.health.public_routes(),
-            build_api(self.settings, self.accounts, self.resolver, self.trusted_proxies, self.metrics),
+            build_api(self.settings, self.accounts, self.resolver, self.trusted_proxies, self.metrics, self.clock),
         ):
             application.add_routes(routes)
         return application

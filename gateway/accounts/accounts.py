@@ -19,6 +19,7 @@ from gateway.accounts.factors.recovery_codes import RecoveryCodes
 from gateway.accounts.factors.totp import Totps
 from gateway.accounts.login import PasswordLogin, Sleep
 from gateway.accounts.passwords import PasswordHasher
+from gateway.accounts.recovery.recovery import Recovery, build_recovery
 from gateway.accounts.sessions import Sessions
 from gateway.accounts.users import Users
 from gateway.clock import Clock
@@ -49,6 +50,7 @@ class Accounts:
     keys: SigningKeys
     access_tokens: AccessTokens
     refresh_tokens: RefreshTokens
+    recovery: Recovery
 
 
 def build_accounts(
@@ -65,6 +67,7 @@ def build_accounts(
     keys = SigningKeys(database, master_key, settings.tokens, clock)
     access_tokens = AccessTokens(keys, settings.issuer, settings.tokens.access_lifetime, clock)
     devices = KnownDevices(database, clock)
+    login = PasswordLogin(database, users, hasher, settings, clock, sleep)
     second_factors = build_second_factors(settings, database, master_key, devices, clock)
     server, challenges = settings.server, Challenges(master_key, clock)
     party = RelyingParty(server.public_host, server.public_origin, settings.branding.name)
@@ -72,7 +75,7 @@ def build_accounts(
     return Accounts(
         hasher=hasher,
         users=users,
-        login=PasswordLogin(database, users, hasher, settings, clock, sleep),
+        login=login,
         second_factors=second_factors,
         pending_logins=PendingLogins(database, clock),
         devices=devices,
@@ -92,6 +95,7 @@ def build_accounts(
             clock=clock,
             feed=feed,
         ),
+        recovery=build_recovery(settings, database, master_key, clock, feed, users, login),
     )
 
 

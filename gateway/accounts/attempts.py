@@ -43,6 +43,17 @@ class Attempts:
                     raise TooManyAttempts(seconds_until(blocking + window, now))
             return [await connection.fetchval(_SQL["reserve"], subject, now) for subject in most]
 
+    async def reserve_address(self, address: str) -> None:
+        """Count one attempt for an address alone: who it is for is not known. Raises TooManyAttempts."""
+        subject, now = f"{self._kind}:{address_subject(address)}", self._clock.now()
+        async with self._database.transaction() as connection:
+            await connection.execute(_SQL["lock_subject"], subject)
+            since = now - self._limits.window
+            blocking = await connection.fetchval(_SQL["nth_newest"], subject, since, self._limits.per_ip - 1)
+            if blocking is not None:
+                raise TooManyAttempts(seconds_until(blocking + self._limits.window, now))
+            await connection.fetchval(_SQL["reserve"], subject, now)
+
     async def forgive(self, reserved: Sequence[int]) -> None:
         """Take back an attempt that was right."""
         await self._database.execute(_SQL["forgive"], list(reserved))

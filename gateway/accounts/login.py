@@ -81,6 +81,10 @@ class PasswordLogin:
                 await self._users.rehash(user.id, stored, password)
         return user
 
+    async def unlock(self, user: User) -> None:
+        """Forget the failures of an account: its owner has proven who they are in another way."""
+        await self._database.execute(_SQL["clear"], account_subject("", user))
+
     async def _verify(self, password: str, stored: str | None, attempt: _Attempt) -> tuple[bool, bool]:
         try:
             return await self._hasher.verify(password, stored)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -41,6 +41,7 @@ class User:
     updated_at: datetime
     last_login: datetime | None
     revision: int = 1
+    language: str = ""  # a tag (BCP 47) that was chosen; empty: as the browser asks
 
     @property
     def is_admin(self) -> bool:
@@ -60,7 +61,12 @@ class User:
             updated_at=row["updated_at"],
             last_login=row["last_login_at"],
             revision=row["revision"],
+            language=row["language"],
         )
+
+    def with_email(self, email: str) -> User:
+        """Return the same user at another address."""
+        return replace(self, email=email)
 
     def document(self) -> dict[str, Any]:
         """Return the user as the JSON API shows one."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Final
 from uuid import UUID
@@ -37,6 +37,10 @@ _TAKEN: Final = {
     "account_username_key_key": FieldError("username", TAKEN),
     "account_email_key_key": FieldError("email", TAKEN),
 }
+
+
+# Something that belongs to a change and happens with it, or not at all.
+Step = Callable[[Connection], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +90,12 @@ class Users:
         name: str = "",
         roles: Sequence[str] | None = None,
         is_verified: bool = False,
+        first: Step | None = None,
     ) -> User:
-        """Make an account; without ``password`` it cannot sign in by one. Raises InvalidInput, also for taken names."""
+        """Make an account; without ``password`` it cannot sign in by one. Raises InvalidInput, also for taken names.
+
+        ``first`` is done in the same transaction, before: both happen or neither.
+        """
         chosen = sorted_roles(self._settings.registration.default_roles if roles is None else roles)
         errors = check_names(username, email) + check_profile(name, chosen)
         if password is not None:
@@ -97,9 +105,12 @@ class Users:
         keys = (spelled(username), name_key(username), email, name_key(email))
         is_active = True
         try:
-            row = await self._database.fetchrow(
-                _SQL["insert"], *keys, name, stored, chosen, is_active, is_verified, self._clock.now()
-            )
+            async with self._database.transaction() as connection:
+                if first is not None:
+                    await first(connection)
+                row = await connection.fetchrow(
+                    _SQL["insert"], *keys, name, stored, chosen, is_active, is_verified, self._clock.now()
+                )
         except UniqueConflict as conflict:
             raise _taken(conflict) from conflict
         return User.of(_present(row))
@@ -161,16 +172,21 @@ class Users:
         """Say whether there is no user at all."""
         return not await self._database.fetchval(_SQL["any"])
 
-    async def change(self, user_id: str, changes: Changes, *, keep_an_admin: bool = True) -> User:
+    async def change(
+        self, user_id: str, changes: Changes, *, keep_an_admin: bool = True, first: Step | None = None
+    ) -> User:
         """Apply changes; a right that is taken away is gone when this returns. Raises InvalidInput, NotFound.
 
         ``keep_an_admin`` refuses to end the last administrator: for callers that could not make another one.
+        ``first`` is done in the same transaction, before: both happen or neither.
         """
         if changes.password is not None:
             require_valid(check_password(changes.password, self._settings.passwords.min_length))
         stored = None if changes.password is None else await self._hasher.hash(changes.password)
         try:
             async with self._database.transaction() as connection:
+                if first is not None:
+                    await first(connection)
                 if keep_an_admin and _may_end_an_admin(changes):
                     await _keep_an_admin(connection, UUID(user_id))
                 user = await self._change(connection, UUID(user_id), changes, stored)

@@ -7,9 +7,11 @@ from aiohttp import web
 from gateway.accounts.accounts import Accounts
 from gateway.api.api_tokens import ApiTokensApi
 from gateway.api.caller import Callers
+from gateway.api.invitations import InvitationsApi
 from gateway.api.login import LoginApi
 from gateway.api.profile import ProfileApi
 from gateway.api.users import UsersApi
+from gateway.clock import Clock
 from gateway.config.settings import Settings
 from gateway.identity.resolver import Resolver
 from gateway.observability.metrics import Metrics
@@ -17,7 +19,7 @@ from gateway.policy.client import TrustedProxies
 
 
 def build_api(
-    settings: Settings, accounts: Accounts, resolver: Resolver, proxies: TrustedProxies, metrics: Metrics
+    settings: Settings, accounts: Accounts, resolver: Resolver, proxies: TrustedProxies, metrics: Metrics, clock: Clock
 ) -> list[web.RouteDef]:
     """Return every route of the API, below the portal's prefix."""
     server = settings.server
@@ -33,8 +35,18 @@ def build_api(
         trusted_proxies=proxies,
         metrics=metrics,
     )
-    users = UsersApi(callers, accounts.users, accounts.second_factors, accounts.refresh_tokens, settings.registration)
+    users = UsersApi(
+        callers=callers,
+        users=accounts.users,
+        second_factors=accounts.second_factors,
+        registering=accounts.recovery.registering,
+        email_changes=accounts.recovery.email_changes,
+        refresh_tokens=accounts.refresh_tokens,
+        registration=settings.registration,
+        clock=clock,
+    )
+    invitations = InvitationsApi(callers, accounts.recovery.invitations)
     profile = ProfileApi(callers, accounts.users)
     tokens = ApiTokensApi(callers, accounts.api_tokens)
     # Fixed addresses first: `/users/me` is no user's name.
-    return [route for each in (profile, login, tokens, users) for route in each.routes(server.prefix)]
+    return [route for each in (profile, login, tokens, users, invitations) for route in each.routes(server.prefix)]

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any, Final
+from uuid import uuid4
 
 from aiohttp import web
 
 from gateway.accounts.factors.factors import SecondFactors
-from gateway.accounts.user import ADMIN, User
+from gateway.accounts.recovery.email_change import EmailChanges
+from gateway.accounts.recovery.registering import Registering
+from gateway.accounts.user import ADMIN, User, sorted_roles, spelled
 from gateway.accounts.users import Changes, Users
 from gateway.api.caller import NOT_ALLOWED, Callers
 from gateway.api.fields import read_fields
 from gateway.api.login import tokens_and_user
 from gateway.api.reply import reply
+from gateway.clock import Clock
 from gateway.config.accounts import Registration
 from gateway.errors import CredentialRejected, FieldError, InvalidInput
 from gateway.fields import Fields
@@ -30,17 +34,24 @@ class UsersApi:
 
     def __init__(
         self,
+        *,
         callers: Callers,
         users: Users,
         second_factors: SecondFactors,
+        registering: Registering,
+        email_changes: EmailChanges,
         refresh_tokens: RefreshTokens,
         registration: Registration,
+        clock: Clock,
     ) -> None:
         self._callers = callers
         self._users = users
         self._second_factors = second_factors
+        self._registering = registering
+        self._email_changes = email_changes
         self._refresh_tokens = refresh_tokens
         self._registration = registration
+        self._clock = clock
 
     def routes(self, prefix: str) -> list[web.RouteDef]:
         users = f"{prefix}/api/v1/users"
@@ -84,15 +95,22 @@ class UsersApi:
         return reply(user.document())
 
     async def update(self, request: web.Request) -> web.Response:
-        """Change any of username, email, name, password; an administrator also roles and the flags."""
+        """Change any of username, email, name, password; an administrator also roles and the flags.
+
+        Where mail is sent, one's own new address counts once it was confirmed there and agreed to at the old one.
+        """
         identity, user = await self._named(request)
         fields = await read_fields(request)
         changes = _changes(fields, user)
         if not identity.is_admin and any(name in fields for name in _ADMIN_ONLY):
             raise Refused(NOT_ALLOWED)
         if not identity.is_admin and changes.email not in {None, user.email}:
-            # Verified was the old address; applications are told the new one, and may go by it.
-            changes = replace(changes, is_verified=False)
+            if self._email_changes.possible:
+                await self._email_changes.begin(user, changes.email or "")
+                changes = replace(changes, email=None)
+            else:
+                # Verified was the old address; applications are told the new one, and may go by it.
+                changes = replace(changes, is_verified=False)
         return reply((await self._users.change(user.id, changes)).document())
 
     async def delete(self, request: web.Request) -> web.Response:
@@ -122,7 +140,24 @@ class UsersApi:
         if roles is not None and not roles_allowed:
             # Open registration gives nobody a choice of roles; an administrator may still make such an account here.
             await self._require_admin(request)
-        return await self._users.create(username, email, password, name=name, roles=roles)
+        made = await self._registering.register(username, email, password, name=name, roles=roles)
+        return made or self._as_if_made(username, email, name)
+
+    def _as_if_made(self, username: str, email: str, name: str) -> User:
+        """Return what an address that has an account already is answered with: nobody learns who has one."""
+        now = self._clock.now()
+        return User(
+            id=str(uuid4()),
+            username=spelled(username),
+            email=email,
+            name=name,
+            roles=tuple(sorted_roles(self._registration.default_roles)),
+            is_active=True,
+            is_verified=False,
+            created_at=now,
+            updated_at=now,
+            last_login=None,
+        )
 
     async def _require_admin(self, request: web.Request) -> None:
         try:

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from gateway.accounts.recovery.invitations import Invitation
 from gateway.accounts.user import User
 from gateway.accounts.users import Changes
 from gateway.cli.context import config_option, output_option, settings_from
@@ -143,6 +144,55 @@ def set_roles(context: click.Context, name: str, roles: tuple[str, ...]) -> None
     """Give a user exactly these roles."""
     user = _change(settings_from(context), name, Changes(roles=roles))
     click.echo(f"{user.username} has the roles {', '.join(user.roles)}")
+
+
+@command.command("invite")
+@click.argument("email")
+@click.option("--role", "roles", multiple=True, help="A role of the new account; may be repeated.")
+@config_option
+@output_option
+@click.pass_context
+def invite(context: click.Context, email: str, roles: tuple[str, ...], output: str) -> None:
+    """Invite somebody to make an account. The link goes by mail, or without `mail` is printed for you to pass on."""
+    settings = settings_from(context)
+
+    async def work() -> Invitation:
+        async with workshop(settings) as accounts:
+            return await accounts.recovery.invitations.invite(email, roles or None)
+
+    made = run(work())
+    document = {"email": made.email, "roles": list(made.roles), "sent": made.sent}
+    emit(document if made.sent else {**document, "link": made.url}, output)
+
+
+@command.command("reset-link")
+@click.argument("name")
+@config_option
+@click.pass_context
+def reset_link(context: click.Context, name: str) -> None:
+    """Print a link to choose a new password, good once and for an hour, for you to pass on."""
+    settings = settings_from(context)
+
+    async def work() -> str:
+        async with workshop(settings) as accounts:
+            return await accounts.recovery.forgotten.link(await named_user(accounts, name))
+
+    click.echo(run(work()))
+
+
+@command.command("verify-link")
+@click.argument("name")
+@config_option
+@click.pass_context
+def verify_link(context: click.Context, name: str) -> None:
+    """Print a link that confirms a user's e-mail address, good once and for a day, for you to pass on."""
+    settings = settings_from(context)
+
+    async def work() -> str:
+        async with workshop(settings) as accounts:
+            return await accounts.recovery.verification.link(await named_user(accounts, name))
+
+    click.echo(run(work()))
 
 
 @command.command("reset-factors")

@@ -82,6 +82,8 @@ def _secret_files(settings: Settings) -> Iterator[tuple[KeyPath, Path]]:
         yield ("secret_key_file",), settings.secret_key_file
     if settings.database.url_file is not None:
         yield ("database", "url_file"), settings.database.url_file
+    if settings.mail.url_file is not None:
+        yield ("mail", "url_file"), settings.mail.url_file
     if settings.server.tls is not None:
         yield ("server", "tls", "key_file"), settings.server.tls.key_file
         for index, pair in enumerate(settings.server.tls.sni):

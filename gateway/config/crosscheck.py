@@ -58,6 +58,11 @@ def _secrets(settings: Settings) -> Iterator[Finding]:
         yield Finding(("secret_key_file",), "secret_key and secret_key_file exclude each other: give one")
     if settings.database.url is not None and settings.database.url_file is not None:
         yield Finding(("database", "url_file"), "url and url_file exclude each other: give one")
+    mail = settings.mail
+    if mail.url is not None and mail.url_file is not None:
+        yield Finding(("mail", "url_file"), "url and url_file exclude each other: give one")
+    if (mail.url is not None or mail.url_file is not None) and mail.sender is None:
+        yield Finding(("mail",), "takes from: whom do letters come from?")
     if settings.authz.key is not None and settings.authz.key_file is not None:
         yield Finding(("authz", "key_file"), "key and key_file exclude each other: give one")
 

@@ -17,6 +17,7 @@ from gateway.config.complaints import findings_of
 from gateway.config.crosscheck import crosscheck
 from gateway.config.document import Document, Finding, KeyPath, key_text
 from gateway.config.environment import override
+from gateway.config.mail import check_mail_url
 from gateway.config.rules import compile_rules
 from gateway.config.secrets import check_database_url, decode_key, read_secret
 from gateway.config.settings import Settings
@@ -177,6 +178,11 @@ def _with_secrets(settings: Settings) -> tuple[Settings, list[Finding]]:
     url = _secret(("database", "url_file"), database.url_file, check_database_url, findings)
     if url is not None:
         settings = settings.model_copy(update={"database": database.model_copy(update={"url": SecretStr(url)})})
+    mail = settings.mail
+    _secret(("mail", "url"), mail.url, check_mail_url, findings)
+    url = _secret(("mail", "url_file"), mail.url_file, check_mail_url, findings)
+    if url is not None:
+        settings = settings.model_copy(update={"mail": mail.model_copy(update={"url": SecretStr(url)})})
     authz = settings.authz
     _secret(("authz", "key"), authz.key, check_authz_key, findings)
     key = _secret(("authz", "key_file"), authz.key_file, check_authz_key, findings)

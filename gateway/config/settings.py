@@ -14,6 +14,7 @@ from pydantic import Field, SecretStr, StrictInt
 from gateway.config.accounts import LoginSettings, PasswordSettings, Registration, SessionSettings
 from gateway.config.authz import Authz
 from gateway.config.factors import SecondFactorSettings
+from gateway.config.mail import MailSettings
 from gateway.config.oauth import OAuth
 from gateway.config.route import Route
 from gateway.config.scalars import Duration, parse_duration
@@ -99,6 +100,8 @@ class Settings(Section):
     """Whether people may make accounts for themselves."""
     login: LoginSettings = LoginSettings()
     """How many failures are tolerated, and where a login may return to."""
+    mail: MailSettings = MailSettings()
+    """Mail that the gateway sends. Without `url`, `gateway user` prints links for an administrator to pass on."""
     second_factors: SecondFactorSettings = SecondFactorSettings()
     """What people prove beside their password."""
     logging: Logging = Logging()

@@ -7,7 +7,6 @@ from typing import Final
 UNSUPPORTED: Final = frozenset(
     {
         "cors",
-        "mail",
         "providers",
         "tests",
         "trusted_issuers",

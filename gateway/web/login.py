@@ -167,6 +167,7 @@ class LoginPage:
             leads_to=continuing.sources,
             action=self._pages.path("login", destination, **prompted.query),
             register_url=self._pages.path("register", destination),
+            forgot_url=self._pages.path("forgot"),
             going_to=continuing.name,
             signed_in_as=prompted.signed_in_as,
             switching=prompted.switching,

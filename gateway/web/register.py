@@ -7,6 +7,7 @@ from typing import Final
 
 from aiohttp import web
 
+from gateway.accounts.recovery.registering import Registering
 from gateway.accounts.user import TAKEN
 from gateway.accounts.users import Users
 from gateway.config.accounts import Registration
@@ -51,6 +52,7 @@ class RegisterPage:
         pages: Pages,
         csrf: Csrf,
         users: Users,
+        registering: Registering,
         registration: Registration,
         signing_in: SigningIn,
         return_to: ReturnTo,
@@ -61,6 +63,7 @@ class RegisterPage:
         self._pages = pages
         self._csrf = csrf
         self._users = users
+        self._registering = registering
         self._registration = registration
         self._signing_in = signing_in
         self._return_to = return_to
@@ -88,7 +91,7 @@ class RegisterPage:
         if not self._csrf.came_from_us(request, host, FORM, fields.get(FIELD, "")):
             return await self._form(request, destination, fields, 403, [_EXPIRED])
         try:
-            user = await self._users.create(
+            user = await self._registering.register(
                 fields.get("username", "").strip(), fields.get("email", "").strip(), fields.get("password", "")
             )
         except InvalidInput as error:
@@ -98,9 +101,13 @@ class RegisterPage:
             response = await self._form(request, destination, fields, busy.status, busy.errors)
             response.headers.update(busy.headers)
             return response
-        if self._registration.require_verified_email and not user.is_verified:
-            login_url = self._pages.path("login", destination)
-            return self._pages.render("registered", email=user.email, login_url=login_url)
+        if user is None or (self._registration.require_verified_email and not user.is_verified):
+            return self._pages.render(
+                "registered",
+                email=fields.get("email", "").strip(),
+                sent=self._registering.writes,
+                login_url=self._pages.path("login", destination),
+            )
         await self._users.logged_in(user.id)
         return await self._signing_in.go_on(request, user, destination)
 

@@ -31,9 +31,12 @@ from gateway.web.csrf import Csrf
 from gateway.web.device import DevicePage
 from gateway.web.end_session import EndSessionPage
 from gateway.web.enrol import EnrolPage
+from gateway.web.forgot import ForgotPages
 from gateway.web.frame import Frame
 from gateway.web.grant_words import GrantWords
 from gateway.web.handover import HandOver, Onward
+from gateway.web.invite import InvitePage
+from gateway.web.letter_pages import LetterPages
 from gateway.web.login import LoginPage
 from gateway.web.logout import LogoutPage
 from gateway.web.pages import Pages
@@ -46,6 +49,7 @@ from gateway.web.security_passkeys import SecurityPasskeys
 from gateway.web.session_storage import SessionStorage
 from gateway.web.signed_in import SignedIn
 from gateway.web.signing_in import SigningIn
+from gateway.web.verify import VerifyPage
 from gateway.web.visit import RequestId, Visits
 
 CSRF_PURPOSE: Final = "form tokens"
@@ -143,13 +147,29 @@ class _Parts:
             pages=self.pages,
             csrf=self.csrf,
             users=accounts.users,
+            registering=accounts.recovery.registering,
             registration=self.settings.registration,
             signing_in=signing_in,
             return_to=self.return_to,
             continuations=continuations,
             visits=self.visits,
         )
-        return login, register, *self._second_factor(accounts, signing_in, continuations, login)
+        return (
+            login,
+            register,
+            *self._second_factor(accounts, signing_in, continuations, login),
+            *self._by_letter(accounts, signing_in),
+        )
+
+    def _by_letter(self, accounts: Accounts, signing_in: SigningIn) -> tuple[_Page, ...]:
+        """The pages that links in letters lead to."""
+        recovery = accounts.recovery
+        letter_pages = LetterPages(self.frame, self.pages, self.csrf, self.visits)
+        return (
+            VerifyPage(letter_pages, recovery.links, recovery.verification, recovery.email_changes),
+            ForgotPages(letter_pages, recovery.forgotten, self.visits),
+            InvitePage(letter_pages, recovery.invitations, accounts.users, signing_in),
+        )
 
     def _second_factor(
         self, accounts: Accounts, signing_in: SigningIn, continuations: Continuations, login: LoginPage

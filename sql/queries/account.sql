@@ -1,29 +1,29 @@
 -- name: insert
 insert into account (username, username_key, email, email_key, name, password_hash, roles, is_active, is_verified, created_at, updated_at)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10)
-returning id, username, email, name, roles, is_active, is_verified, created_at, updated_at, last_login_at, revision;
+returning id, username, email, name, roles, is_active, is_verified, created_at, updated_at, last_login_at, revision, language;
 
 -- name: by_id
-select id, username, email, name, roles, is_active, is_verified, created_at, updated_at, last_login_at, revision
+select id, username, email, name, roles, is_active, is_verified, created_at, updated_at, last_login_at, revision, language
 from account where id = $1;
 
 -- name: by_username
-select id, username, email, name, roles, is_active, is_verified, created_at, updated_at, last_login_at, revision
+select id, username, email, name, roles, is_active, is_verified, created_at, updated_at, last_login_at, revision, language
 from account where username_key = $1;
 
 -- name: by_email
-select id, username, email, name, roles, is_active, is_verified, created_at, updated_at, last_login_at, revision
+select id, username, email, name, roles, is_active, is_verified, created_at, updated_at, last_login_at, revision, language
 from account where email_key = $1;
 
 -- name: credentials_by_login
 -- One row at most: a name that contains @ is its owner's own address.
-select id, username, email, name, roles, is_active, is_verified, created_at, updated_at, last_login_at, revision, password_hash
+select id, username, email, name, roles, is_active, is_verified, created_at, updated_at, last_login_at, revision, language, password_hash
 from account where username_key = $1 or email_key = $1
 order by username_key = $1 desc
 limit 1;
 
 -- name: page
-select id, username, email, name, roles, is_active, is_verified, created_at, updated_at, last_login_at, revision
+select id, username, email, name, roles, is_active, is_verified, created_at, updated_at, last_login_at, revision, language
 from account
 where $3 = '' or position($3 in username_key) > 0 or position($3 in email_key) > 0
 order by username_key
@@ -33,7 +33,7 @@ limit $1 offset $2;
 select count(*) from account where $1 = '' or position($1 in username_key) > 0 or position($1 in email_key) > 0;
 
 -- name: lock
-select id, username, email, name, roles, is_active, is_verified, created_at, updated_at, last_login_at, revision, password_hash
+select id, username, email, name, roles, is_active, is_verified, created_at, updated_at, last_login_at, revision, language, password_hash
 from account where id = $1 for update;
 
 -- name: lock_admins
@@ -46,7 +46,7 @@ set username = $2, username_key = $3, email = $4, email_key = $5, name = $6, rol
     is_active = $8, is_verified = $9, password_hash = $10, updated_at = $11, revision = revision + 1,
     password_changed_at = case when password_hash is distinct from $10 then $11 else password_changed_at end
 where id = $1
-returning id, username, email, name, roles, is_active, is_verified, created_at, updated_at, last_login_at, revision;
+returning id, username, email, name, roles, is_active, is_verified, created_at, updated_at, last_login_at, revision, language;
 
 -- name: rehash
 -- Only if the password has not changed meanwhile.

@@ -16,14 +16,14 @@ with consumed as (
         f.id as family_id, f.client_id, f.scopes, f.resources, f.claims::text as claims, f.acr, f.methods,
         f.authenticated_at, f.login_id, f.offline, f.expires_at,
         a.id, a.username, a.email, a.name, a.roles, a.is_active, a.is_verified, a.created_at, a.updated_at,
-        a.last_login_at, a.revision
+        a.last_login_at, a.revision, a.language
 ), first_token as (
     insert into refresh_token (token_hash, family_id, created_at, expires_at)
     select $4::bytea, family_id, $3, expires_at from consumed where $4 is not null
 )
 select redirect_uri, redirect_uri_given, nonce, code_challenge, family_id, client_id, scopes, resources, claims, acr,
     methods, authenticated_at, login_id, offline, expires_at,
-    id, username, email, name, roles, is_active, is_verified, created_at, updated_at, last_login_at, revision
+    id, username, email, name, roles, is_active, is_verified, created_at, updated_at, last_login_at, revision, language
 from consumed;
 
 -- name: used

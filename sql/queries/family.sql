@@ -31,7 +31,7 @@ cross join lateral (
     select t.used_at, f.id as family_id, f.client_id, f.scopes, f.resources, f.claims::text as claims, f.acr,
         f.methods, f.authenticated_at, f.login_id, f.offline, f.expires_at,
         a.id, a.username, a.email, a.name, a.roles, a.is_active, a.is_verified, a.created_at, a.updated_at,
-        a.last_login_at, a.revision
+        a.last_login_at, a.revision, a.language
     from refresh_token t join refresh_family f on f.id = t.family_id join account a on a.id = f.account_id
     where t.token_hash = asked.token_hash and f.client_id = asked.client_id and t.expires_at > asked.now
         and f.revoked_at is null and f.expires_at > asked.now and a.is_active
@@ -78,7 +78,7 @@ cross join lateral (
     select f.id as family_id, f.client_id, f.scopes, f.resources, f.claims::text as claims, f.acr,
         f.methods, f.authenticated_at, f.login_id, f.offline, f.expires_at,
         a.id, a.username, a.email, a.name, a.roles, a.is_active, a.is_verified, a.created_at, a.updated_at,
-        a.last_login_at, a.revision
+        a.last_login_at, a.revision, a.language
     from refresh_family f join account a on a.id = f.account_id
     where f.id = good.family_id
     limit 1
@@ -93,7 +93,7 @@ select used_at is null from refresh_token where token_hash = $1 for share;
 select f.id as family_id, f.client_id, f.scopes, f.resources, f.claims::text as claims, f.acr,
     f.methods, f.authenticated_at, f.login_id, f.offline, f.expires_at,
     a.id, a.username, a.email, a.name, a.roles, a.is_active, a.is_verified, a.created_at, a.updated_at,
-    a.last_login_at, a.revision
+    a.last_login_at, a.revision, a.language
 from refresh_token t
     join refresh_token successor on successor.token_hash = $2 and successor.family_id = t.family_id
     join refresh_family f on f.id = t.family_id
@@ -105,7 +105,7 @@ where t.token_hash = $1 and f.client_id = $3 and t.used_at > $5 and successor.us
 -- One row while family and account are good, of clients only.
 select f.id as family_id, f.client_id, f.scopes, f.resources, f.claims::text as claims, f.acr, f.methods,
     f.authenticated_at, f.login_id, f.offline, f.expires_at,
-    a.id, a.username, a.email, a.name, a.roles, a.is_active, a.is_verified, a.created_at, a.updated_at, a.last_login_at, a.revision
+    a.id, a.username, a.email, a.name, a.roles, a.is_active, a.is_verified, a.created_at, a.updated_at, a.last_login_at, a.revision, a.language
 from refresh_family f join account a on a.id = f.account_id
 where f.id = $1 and f.client_id is not null and f.revoked_at is null and f.expires_at > $2 and a.is_active;
 

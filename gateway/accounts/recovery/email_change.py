@@ -1,0 +1,154 @@
+"""A new e-mail address: it counts once the old one has agreed and the new one was confirmed.
+
+An address that was never confirmed is not asked: it may be a typing mistake, and nobody there could answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+from gateway.accounts.mail.letters import Letters
+from gateway.accounts.mail.notices import Notices
+from gateway.accounts.mail.postbox import Postbox
+from gateway.accounts.recovery.addresses import VERIFY, Addresses
+from gateway.accounts.recovery.links import Link, LinkOver, Links, Purpose
+from gateway.accounts.user import User, check_names, name_key, require_valid
+from gateway.accounts.users import Changes, Users
+from gateway.clock import Clock
+from gateway.errors import FieldError, InvalidInput, NotFound
+from gateway.storage.database import Connection, Database
+from gateway.storage.statements import statements
+from gateway.translation.words import later
+
+LIFETIME: Final = timedelta(days=1)
+_MOST_AN_HOUR: Final = 5
+_SQL: Final = statements("mail_link")
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A change that waits: for whose answer."""
+
+    email: str
+    for_old: bool
+    for_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """An answer that was taken. ``done``: it was the last one, and the account has the new address."""
+
+    email: str
+    done: bool
+
+
+class EmailChanges:
+    """Begins changes and takes the answers."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        users: Users,
+        links: Links,
+        postbox: Postbox,
+        letters: Letters,
+        notices: Notices,
+        addresses: Addresses,
+        clock: Clock,
+    ) -> None:
+        self._database = database
+        self._users = users
+        self._links = links
+        self._postbox = postbox
+        self._letters = letters
+        self._notices = notices
+        self._addresses = addresses
+        self._clock = clock
+
+    @property
+    def possible(self) -> bool:
+        """Whether letters can be sent; where they cannot, an address is changed at once and not confirmed."""
+        return self._postbox.enabled
+
+    async def begin(self, user: User, new_email: str) -> None:
+        """Write to both addresses. Raises InvalidInput.
+
+        An address that somebody else has is not told of here: its owner would be. Their account is not changed.
+        """
+        require_valid([each for each in check_names(user.username, new_email) if each.field == "email"])
+        if name_key(new_email) == name_key(user.email):
+            raise InvalidInput([FieldError("email", later("is the address that you have"))])
+        if await self._links.recent(Purpose.CHANGE_TO, new_email, timedelta(hours=1)) >= _MOST_AN_HOUR:
+            raise InvalidInput([FieldError("email", later("was written to often enough: try again in an hour"))])
+        now = self._clock.now()
+        async with self._database.transaction() as connection:
+            await self._links.void(connection, user.id, Purpose.CHANGE_FROM, Purpose.CHANGE_TO)
+            agreed_at = None if user.is_verified else now
+            values = (UUID(user.id), new_email, name_key(new_email), agreed_at, now, now + LIFETIME)
+            await connection.execute(_SQL["begin_change"], *values)
+            url = await self._issue(connection, Purpose.CHANGE_TO, user, new_email)
+            await self._postbox.put(self._letters.change_to(user, new_email, url, LIFETIME), connection)
+            if user.is_verified:
+                url = await self._issue(connection, Purpose.CHANGE_FROM, user, user.email)
+                await self._postbox.put(self._letters.change_from(user, new_email, url, LIFETIME), connection)
+
+    async def waiting(self, account_id: str) -> Waiting | None:
+        """Return the change that waits, if one does."""
+        row = await self._database.fetchrow(_SQL["waiting_change"], UUID(account_id), self._clock.now())
+        if row is None:
+            return None
+        return Waiting(row["email"], row["from_confirmed_at"] is None, row["to_confirmed_at"] is None)
+
+    async def give_up(self, account_id: str) -> None:
+        """Forget a change that waits; its links are void."""
+        async with self._database.transaction() as connection:
+            await self._forget(connection, account_id)
+
+    async def confirm(self, secret: str) -> Confirmed:
+        """Take an answer. Raises LinkOver; InvalidInput when somebody else has the address by now."""
+        link = await self._links.find(secret, Purpose.CHANGE_FROM, Purpose.CHANGE_TO)
+        try:
+            user = await self._users.get(link.account_id)
+        except NotFound as error:
+            raise LinkOver("the account is gone") from error
+        if link.purpose is Purpose.CHANGE_FROM and name_key(user.email) != link.email_key:
+            raise LinkOver("the account has another address by now")
+        async with self._database.transaction() as connection:
+            answer = await self._answer(connection, link, secret)
+        if not answer.done:
+            return answer
+
+        async def finish(connection: Connection) -> None:
+            await self._forget(connection, user.id)
+
+        changed = await self._users.change(user.id, Changes(email=answer.email, is_verified=True), first=finish)
+        await self._notices.email_changed(changed, user.email)
+        return answer
+
+    async def forget_expired(self) -> int:
+        """Delete a batch of changes that nobody finished. Returns how many."""
+        return await self._database.execute(_SQL["forget_changes"], self._clock.now())
+
+    async def _answer(self, connection: Connection, link: Link, secret: str) -> Confirmed:
+        await self._links.use(connection, secret, link.purpose)
+        account, now = UUID(link.account_id), self._clock.now()
+        waiting = await connection.fetchrow(_SQL["waiting_change"], account, now)
+        if waiting is None:
+            raise LinkOver("the change is off")
+        statement = "confirm_change_from" if link.purpose is Purpose.CHANGE_FROM else "confirm_change_to"
+        row = await connection.fetchrow(_SQL[statement], account, waiting["email_key"], now)
+        if row is None or (link.purpose is Purpose.CHANGE_TO and link.email_key != waiting["email_key"]):
+            raise LinkOver("the change is another one by now")
+        return Confirmed(row["email"], row["from_confirmed_at"] is not None and row["to_confirmed_at"] is not None)
+
+    async def _forget(self, connection: Connection, account_id: str) -> None:
+        await self._links.void(connection, account_id, Purpose.CHANGE_FROM, Purpose.CHANGE_TO)
+        await connection.execute(_SQL["drop_change"], UUID(account_id))
+
+    async def _issue(self, connection: Connection, purpose: Purpose, user: User, email: str) -> str:
+        secret = await self._links.issue(connection, purpose, email, LIFETIME, account_id=user.id)
+        return self._addresses.of(VERIFY, secret)

@@ -1,0 +1,97 @@
+"""What goes by mail, put together: for the program, and for its commands."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from gateway.accounts.attempts import Attempts
+from gateway.accounts.login import PasswordLogin
+from gateway.accounts.mail.letters import Letters
+from gateway.accounts.mail.notices import Notices
+from gateway.accounts.mail.postbox import Postbox
+from gateway.accounts.mail.postman import Postman
+from gateway.accounts.recovery.addresses import Addresses
+from gateway.accounts.recovery.email_change import EmailChanges
+from gateway.accounts.recovery.forgotten import ATTEMPTS_KIND, Forgotten
+from gateway.accounts.recovery.invitations import Invitations
+from gateway.accounts.recovery.links import Links
+from gateway.accounts.recovery.registering import Registering
+from gateway.accounts.recovery.verification import Verification
+from gateway.accounts.users import Users
+from gateway.clock import Clock
+from gateway.config.settings import Settings
+from gateway.storage.database import Database
+from gateway.storage.events import EventFeed
+from gateway.tokens.master_key import MasterKey
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """The parts that write to people, and those that take their answers."""
+
+    postbox: Postbox
+    postman: Postman
+    links: Links
+    notices: Notices
+    verification: Verification
+    registering: Registering
+    forgotten: Forgotten
+    email_changes: EmailChanges
+    invitations: Invitations
+    cleaning: tuple[Callable[[], Awaitable[int]], ...]
+
+
+def build_recovery(
+    settings: Settings,
+    database: Database,
+    master_key: MasterKey,
+    clock: Clock,
+    feed: EventFeed | None,
+    users: Users,
+    login: PasswordLogin,
+) -> Recovery:
+    """Wire it. Without ``feed`` (in a command) the running program hears of letters all the same."""
+    postbox = Postbox(database, master_key, clock, enabled=settings.mail.enabled)
+    letters, addresses, links = Letters(settings), Addresses(settings), Links(database, clock)
+    notices = Notices(postbox, letters, settings.branding.name, clock)
+    verification = Verification(database, users, links, postbox, letters, addresses)
+    email_changes = EmailChanges(
+        database=database,
+        users=users,
+        links=links,
+        postbox=postbox,
+        letters=letters,
+        notices=notices,
+        addresses=addresses,
+        clock=clock,
+    )
+    return Recovery(
+        postbox=postbox,
+        postman=Postman(postbox, settings.mail, clock, feed),
+        links=links,
+        notices=notices,
+        verification=verification,
+        registering=Registering(users, verification, postbox, letters, addresses, settings.registration),
+        forgotten=Forgotten(
+            database=database,
+            users=users,
+            login=login,
+            links=links,
+            postbox=postbox,
+            letters=letters,
+            addresses=addresses,
+            attempts=Attempts(ATTEMPTS_KIND, database, settings.login, clock),
+        ),
+        email_changes=email_changes,
+        invitations=Invitations(
+            database=database,
+            users=users,
+            links=links,
+            postbox=postbox,
+            letters=letters,
+            addresses=addresses,
+            registration=settings.registration,
+        ),
+        cleaning=(postbox.forget_expired, links.forget_expired, email_changes.forget_expired),
+    )

@@ -1,0 +1,62 @@
+"""Making an account for oneself, where addresses are confirmed by mail: nobody learns who has one already."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gateway.accounts.mail.letters import Letters
+from gateway.accounts.mail.postbox import Postbox
+from gateway.accounts.recovery.addresses import Addresses
+from gateway.accounts.recovery.verification import Verification
+from gateway.accounts.user import TAKEN, User
+from gateway.accounts.users import Users
+from gateway.config.accounts import Registration
+from gateway.errors import FieldError, InvalidInput
+
+
+class Registering:
+    """Makes accounts and writes to their addresses."""
+
+    def __init__(
+        self,
+        users: Users,
+        verification: Verification,
+        postbox: Postbox,
+        letters: Letters,
+        addresses: Addresses,
+        registration: Registration,
+    ) -> None:
+        self._users = users
+        self._verification = verification
+        self._postbox = postbox
+        self._letters = letters
+        self._addresses = addresses
+        self._registration = registration
+
+    @property
+    def writes(self) -> bool:
+        """Whether a new account is written to, and must answer before it works."""
+        return self._postbox.enabled and self._registration.require_verified_email
+
+    async def register(
+        self, username: str, email: str, password: str, *, name: str = "", roles: Sequence[str] | None = None
+    ) -> User | None:
+        """Make an account. Returns None when the address has one: its owner is written to, and the asker is told alike.
+
+        Usernames are no secret: a taken one is said (InvalidInput), as everything else that is wrong.
+        """
+        try:
+            user = await self._users.create(username, email, password, name=name, roles=roles)
+        except InvalidInput as error:
+            if not self.writes or list(error.errors) != [FieldError("email", TAKEN)]:
+                raise
+            await self._remind(email)
+            return None
+        if self._postbox.enabled:
+            await self._verification.send(user)
+        return user
+
+    async def _remind(self, email: str) -> None:
+        known = await self._users.credentials(email)
+        if known is not None:
+            await self._postbox.put(self._letters.already_registered(known[0], self._addresses.of("login")))
