@@ -54,6 +54,7 @@ class PasskeyLogin:
             raise LoginRefused("inactive")
         if self._registration.require_verified_email and not user.is_verified:
             raise LoginRefused("unverified")
+        await self._users.logged_in(user.id)
         return user, (proof.method, MFA)
 
     async def _prove(self, browser: str, unverified: str, known: Known | None) -> Proof:
