@@ -72,6 +72,7 @@ def build_accounts(
     server, challenges = settings.server, Challenges(master_key, clock)
     party = RelyingParty(server.public_host, server.public_origin, settings.branding.name)
     passkeys = Passkeys(database, challenges, party, clock)
+    recovery = build_recovery(settings, database, master_key, clock, feed, users, login)
     return Accounts(
         hasher=hasher,
         users=users,
@@ -81,7 +82,7 @@ def build_accounts(
         devices=devices,
         passkeys=passkeys,
         passkey_login=PasskeyLogin(passkeys, users, settings.registration),
-        passkey_enrolment=PasskeyEnrolment(database, passkeys, second_factors),
+        passkey_enrolment=PasskeyEnrolment(database, passkeys, second_factors, recovery.notices),
         sessions=Sessions(database, settings.sessions, clock, feed),
         api_tokens=ApiTokens(database, clock, feed),
         keys=keys,
@@ -95,7 +96,7 @@ def build_accounts(
             clock=clock,
             feed=feed,
         ),
-        recovery=build_recovery(settings, database, master_key, clock, feed, users, login),
+        recovery=recovery,
     )
 
 

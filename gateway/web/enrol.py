@@ -8,7 +8,7 @@ from typing import Final
 from aiohttp import web
 
 from gateway.accounts.factors.factors import OTP, SecondFactors, methods_with
-from gateway.accounts.factors.pending import PendingLogin, PendingLogins
+from gateway.accounts.factors.pending import PendingLogins
 from gateway.accounts.factors.totp import Enrolment
 from gateway.accounts.user import User
 from gateway.accounts.users import Users
@@ -28,7 +28,7 @@ FORM: Final = "enrol"
 _WRONG: Final = FieldError(
     "code", later("That code is not right. Check that the clock of your phone is, and type the one that it shows now.")
 )
-_EXPIRED: Final = FieldError("", later("This page was open for too long. Nothing is wrong: please send it again."))
+EXPIRED: Final = FieldError("", later("This page was open for too long. Nothing is wrong: please send it again."))
 
 
 class EnrolPage:
@@ -68,36 +68,35 @@ class EnrolPage:
 
     async def show(self, request: web.Request) -> web.Response:
         destination = self._return_to.read(request.query.get("rd"))
-        pending = await self._pending(request)
-        if pending is None:
-            return self._start_over(request, destination)
-        user = await self._users.get(pending.account_id)
-        return await self._begin(request, destination, user)
+        waiting = await self.waiting(request)
+        if waiting is None:
+            return self.start_over(request)
+        return await self._begin(request, destination, waiting[1])
 
     async def submit(self, request: web.Request) -> web.Response:
         destination = self._return_to.read(request.query.get("rd"))
         fields = await read_form(request)
-        secret, pending = self._cookies.pending.read(request), await self._pending(request)
-        if secret is None or pending is None:
-            return self._start_over(request, destination)
-        user = await self._users.get(pending.account_id)
+        waiting = await self.waiting(request)
+        if waiting is None:
+            return self.start_over(request)
+        secret, user = waiting
         if not self._csrf.came_from_us(request, self._visits.of(request).host, FORM, fields.get(FIELD, "")):
-            return await self._begin(request, destination, user, 403, [_EXPIRED])
+            return await self._begin(request, destination, user, 403, [EXPIRED])
         enrolment = await self._second_factors.unproven_totp(user, fields.get("app", ""))
         if enrolment is None:
-            return await self._begin(request, destination, user, 400, [_EXPIRED])
+            return await self._begin(request, destination, user, 400, [EXPIRED])
         proven = await self._second_factors.prove_totp(user, enrolment.id, fields.get("code", ""))
         if proven is None:
             return self._form(request, destination, enrolment, 400, [_WRONG])
-        return await self._finish(request, destination, secret, proven.recovery_codes)
+        return await self.finish(request, secret, OTP, proven.recovery_codes)
 
-    async def _finish(
-        self, request: web.Request, destination: Destination | None, secret: str, codes: Sequence[str]
-    ) -> web.Response:
+    async def finish(self, request: web.Request, secret: str, method: str, codes: Sequence[str]) -> web.Response:
+        """Sign in whoever waits with ``secret`` and has set up ``method``, an RFC 8176 name."""
         done = await self._pending_logins.finish(secret)
         if done is None:
-            return self._start_over(request, destination)
-        methods = methods_with(done.methods, OTP)
+            return self.start_over(request)
+        destination = self._return_to.read(request.query.get("rd"))
+        methods = methods_with(done.methods, method)
         await self._signing_in.begin(request, done.account_id, methods=methods, remembered=done.remembered)
         response = self._pages.render(
             "recovery_codes", codes=codes, on_url=self._signing_in.next_url(request, destination)
@@ -105,13 +104,23 @@ class EnrolPage:
         await self._signing_in.settle(request, response, done.account_id)
         return response
 
-    async def _pending(self, request: web.Request) -> PendingLogin | None:
-        pending = await self._pending_logins.find(self._cookies.pending.read(request))
-        if pending is None or not pending.must_enrol or await self._second_factors.of(pending.account_id):
+    async def waiting(self, request: web.Request) -> tuple[str, User] | None:
+        """Return whose login waits in this browser for a second factor to be set up, with its secret."""
+        secret = self._cookies.pending.read(request)
+        pending = await self._pending_logins.find(secret)
+        if secret is None or pending is None or not pending.must_enrol:
             return None
-        return pending
+        if await self._second_factors.of(pending.account_id):
+            return None
+        return secret, await self._users.get(pending.account_id)
 
-    def _start_over(self, request: web.Request, destination: Destination | None) -> web.Response:
+    async def refuse(self, request: web.Request, user: User, status: int, error: FieldError) -> web.Response:
+        """Show the page again after another factor that could not be set up."""
+        return await self._begin(request, self._return_to.read(request.query.get("rd")), user, status, [error])
+
+    def start_over(self, request: web.Request) -> web.Response:
+        """Send a browser to the login page: nothing waits in it, or not any more."""
+        destination = self._return_to.read(request.query.get("rd"))
         return redirect(self._pages.path("login", destination, **kept(request.query)))
 
     async def _begin(
@@ -125,7 +134,7 @@ class EnrolPage:
         try:
             enrolment = await self._second_factors.begin_totp(user, text("Authenticator app"))
         except NotFound:  # deleted a moment ago
-            return self._start_over(request, destination)
+            return self.start_over(request)
         return self._form(request, destination, enrolment, status, errors)
 
     def _form(
@@ -147,6 +156,12 @@ class EnrolPage:
             secret=enrolment.secret,
             picture=qr_code(enrolment.uri),
             errors=errors,
+            fetches=self._second_factors.passkeys_open,
+            passkey={
+                "action": self._pages.path(f"{ENROL}/passkey", destination, **kept(request.query)),
+                "options": self._pages.path(f"{ENROL}/passkey/options"),
+            },
+            passkeys_open=self._second_factors.passkeys_open,
         )
         self._csrf.attach(response, token)
         return response

@@ -31,7 +31,7 @@ from gateway.web.visit import Visits
 
 CREDENTIAL: Final = "credential"
 _REFUSED: Final = FieldError("", later("That passkey did not work. Please try again."))
-_FORM_EXPIRED: Final = Problem(403, "form_expired", "The page was open for too long: it has to be loaded again.")
+FORM_EXPIRED: Final = Problem(403, "form_expired", "The page was open for too long: it has to be loaded again.")
 _NOBODY: Final = Problem(404, "not_found", "No passkey can be asked for here.")
 
 
@@ -72,7 +72,7 @@ class PasskeyLoginPage:
         fields = await read_form(request)
         browser = self._browser(request, fields)
         if browser is None:
-            return problem_response(_FORM_EXPIRED, self._frame.request_id(request))
+            return problem_response(FORM_EXPIRED, self._frame.request_id(request))
         try:
             return options_response(await self._passkey_login.options(browser, await self._known(request)))
         except NotFound:
@@ -141,7 +141,7 @@ class PasskeySecondFactor:
         fields = await read_form(request)
         waiting = await self._page.waiting(request)
         if waiting is None or not self._came_from_us(request, fields):
-            return problem_response(_FORM_EXPIRED, self._frame.request_id(request))
+            return problem_response(FORM_EXPIRED, self._frame.request_id(request))
         secret, pending = waiting
         try:
             return options_response(await self._passkeys.confirmation_options(pending.account_id, secret))

@@ -31,6 +31,7 @@ from gateway.web.csrf import Csrf
 from gateway.web.device import DevicePage
 from gateway.web.end_session import EndSessionPage
 from gateway.web.enrol import EnrolPage
+from gateway.web.enrol_passkey import EnrolPasskey
 from gateway.web.forgot import ForgotPages
 from gateway.web.frame import Frame
 from gateway.web.grant_words import GrantWords
@@ -201,10 +202,15 @@ class _Parts:
         )
         if not accounts.second_factors.passkeys_open:
             return second_factor, enrol
-        return second_factor, enrol, *self._passkeys(accounts, signing_in, login, second_factor)
+        return second_factor, enrol, *self._passkeys(accounts, signing_in, login, second_factor, enrol)
 
     def _passkeys(
-        self, accounts: Accounts, signing_in: SigningIn, login: LoginPage, second_factor: SecondFactorPage
+        self,
+        accounts: Accounts,
+        signing_in: SigningIn,
+        login: LoginPage,
+        second_factor: SecondFactorPage,
+        enrol: EnrolPage,
     ) -> tuple[_Page, ...]:
         """What the scripts of the login pages ask, and where they send what passkeys have signed."""
         alone = PasskeyLoginPage(
@@ -226,7 +232,15 @@ class _Parts:
             passkeys=accounts.passkeys,
             visits=self.visits,
         )
-        return alone, after_password
+        instead_of_an_app = EnrolPasskey(
+            frame=self.frame,
+            pages=self.pages,
+            csrf=self.csrf,
+            page=enrol,
+            enrolment=accounts.passkey_enrolment,
+            visits=self.visits,
+        )
+        return alone, after_password, instead_of_an_app
 
     def to_sign_out(self, sessions: Sessions, provider: Provider, onward: Onward) -> tuple[_Page, ...]:
         """The pages that end sessions, and those that hand them to other hosts."""

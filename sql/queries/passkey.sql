@@ -43,4 +43,4 @@ where id = $1 and (sign_count < $2 or (sign_count = 0 and $2 = 0));
 update passkey set name = $3 where account_id = $1 and id = $2;
 
 -- name: delete
-delete from passkey where account_id = $1 and id = $2;
+delete from passkey where account_id = $1 and id = $2 returning name;

@@ -485,3 +485,59 @@ async def test_the_script_is_small_and_may_ask_our_own_origin_alone(world: World
     assert HIDDEN.search(page.text)
     plain = await browser.get("/account")
     assert "connect-src" not in plain.headers["Content-Security-Policy"]
+
+
+# Where a role demands a second factor and there is none.
+
+
+async def test_a_passkey_is_set_up_where_a_role_demands_two(portals: Portals, client: Any) -> None:
+    world = await portals.open(second_factors={"required_roles": ["user"]})
+    browser, key = Browser(world, client), key_of(world)
+    asked = await browser.sign_in("/login?rd=%2Freports")
+    assert asked.location.startswith("/login/enrol?rd=")
+    page = await browser.get(asked.location)
+    options = await options_of(browser, page, "/login/enrol/passkey/options")
+    refused = await _enrol(browser, page, key.create(options, Wrong(origin="http://evil.test")))
+    assert (refused.status, browser.secret()) == (400, None)
+    assert "could not be added" in refused.text
+    for wrong in ({}, {"Sec-Fetch-Site": "cross-site"}):
+        token = page.token if wrong else ""
+        sent = {"csrf_token": token, "credential": "{}"}
+        assert (await browser.send("POST", "/login/enrol/passkey/options", wrong, sent)).status == 403
+        assert (await browser.send("POST", "/login/enrol/passkey", wrong, sent)).status == 403
+    options = await options_of(browser, page, "/login/enrol/passkey/options")
+    done = await _enrol(browser, page, key.create(options))
+    assert done.status == 200
+    assert CODES.search(done.text)
+    owner = await world.sessions.find(browser.secret() or "", "localhost")
+    assert owner is not None
+    assert owner.session.methods == ("pwd", "hwk", "mfa")
+    assert (await _enrol(browser, page, key.create(options))).location.startswith("/login?rd=")
+
+
+async def _enrol(browser: Browser, page: Answer, answer: dict[str, Any]) -> Answer:
+    found = re.search(r'action="([^"]+)"', passkey_form(page))
+    assert found
+    sent = {"csrf_token": page.token, "credential": json.dumps(answer)}
+    return await browser.send("POST", found[1].replace("&amp;", "&"), data=sent)
+
+
+async def test_nobody_sets_up_a_passkey_before_the_password(world: World, browser: Browser, key: SoftPasskey) -> None:
+    page = await browser.get("/login")
+    sent = {"csrf_token": page.token, "credential": "{}"}
+    assert (await browser.send("POST", "/login/enrol/passkey/options", data=sent)).status == 403
+    assert (await browser.send("POST", "/login/enrol/passkey", data=sent)).location == "/login"
+    await asked_for_second(browser)  # who has a factor adds none on the way in
+    assert (await browser.send("POST", "/login/enrol/passkey/options", data=sent)).status == 403
+    assert (await browser.send("POST", "/login/enrol/passkey", data=sent)).location == "/login"
+
+
+async def test_the_owner_is_told_by_mail(portals: Portals, client: Any) -> None:
+    world = await portals.open(mail={"url": "smtp://127.0.0.1:9", "from": "Acme <acme@example.com>"})
+    browser = Browser(world, client)
+    await browser.sign_in()
+    before = await world.count("outgoing_mail")
+    await add(browser, key_of(world))
+    assert await world.count("outgoing_mail") == before + 1
+    await remove(browser, world)
+    assert await world.count("outgoing_mail") == before + 2

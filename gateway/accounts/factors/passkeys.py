@@ -141,11 +141,13 @@ class Passkeys:
         if not await self._database.execute(_SQL["rename"], UUID(account_id), passkey_id, check_name(name)):
             raise NotFound("no such passkey")
 
-    async def remove(self, connection: Connection, account_id: str, passkey_id: UUID) -> None:
-        """Delete a passkey; the caller's transaction settles what goes with a removed factor. Raises NotFound."""
+    async def remove(self, connection: Connection, account_id: str, passkey_id: UUID) -> str:
+        """Delete a passkey and return its name; the caller settles the rest in its transaction. Raises NotFound."""
         await connection.execute(_SQL["lock_account"], UUID(account_id))
-        if not await connection.execute(_SQL["delete"], UUID(account_id), passkey_id):
+        name = await connection.fetchval(_SQL["delete"], UUID(account_id), passkey_id)
+        if name is None:
             raise NotFound("no such passkey")
+        return str(name)
 
     async def forget_challenges(self) -> int:
         """Delete a batch of used challenges that are over anyway. Returns how many."""
