@@ -206,6 +206,7 @@ class Gateway:
                 metrics=self.metrics,
                 access_log=self.access_log,
                 request_ids=self.request_ids,
+                clock=self.clock,
             ),
             Portal(self._application(), self.settings.server.public_host, self.protected_resources.places),
             own_cookies=cookies.names,

@@ -26,6 +26,8 @@ class Problem:
     errors: Sequence[FieldError] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     extra: Mapping[str, str] = field(default_factory=dict)
+    # What the login page is asked to ask for, where signing in would help.
+    asks: Mapping[str, str] = field(default_factory=dict)
 
     def document(self, request_id: str) -> dict[str, object]:
         """Return the members of RFC 9457 section 3.1 with our ``code``, ``request_id`` and ``errors``."""

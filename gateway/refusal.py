@@ -22,12 +22,13 @@ from gateway.errors import (
     UpstreamTimeout,
 )
 from gateway.identity.identity import CredentialKind
-from gateway.policy.challenge import challenge_header
+from gateway.policy.challenge import challenge_header, step_up, step_up_header
 from gateway.policy.decision import WRONG_AUDIENCE, Decision, Outcome
 from gateway.policy.requirements import required_scopes
 from gateway.problem import Problem
 
 _RETRY_SECONDS: Final = "2"
+_AGAIN: Final = "Signing in again is needed for this: the last time was too long ago."
 
 UNAVAILABLE: Final = Problem(
     503,
@@ -80,7 +81,11 @@ def of_decision(decision: Decision) -> Problem:
     """Return the problem for a decision that is not to allow. What the route requires stays in the log."""
     if decision.outcome is Outcome.UNKNOWN:
         return NO_ROUTE
-    if decision.outcome in {Outcome.LOGIN, Outcome.STEP_UP} and decision.rule is not None:
+    if decision.outcome is Outcome.STEP_UP:
+        asks = step_up(decision)
+        detail = "Signing in with a second factor is needed for this." if "prompt" in asks else _AGAIN
+        return Problem(401, "step_up_required", detail, headers={"WWW-Authenticate": step_up_header(asks)}, asks=asks)
+    if decision.outcome is Outcome.LOGIN and decision.rule is not None:
         return unauthenticated(decision.rule.credentials)
     if decision.reason == WRONG_AUDIENCE and decision.rule is not None:
         return unauthenticated(decision.rule.credentials, presented=True)

@@ -58,7 +58,7 @@ class Dialect:
         if problem.status != _UNAUTHENTICATED or self.redirects or login is None:
             return problem
         headers = {**problem.headers, "Location": login}
-        return Problem(problem.status, problem.code, problem.detail, headers=headers)
+        return Problem(problem.status, problem.code, problem.detail, headers=headers, asks=problem.asks)
 
 
 def single(headers: Headers, name: str) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from gateway.cli import explanation
 from gateway.cli.context import config_option, loaded_from, output_option
 from gateway.cli.output import run
 from gateway.config.rules import compile_rules
+from gateway.config.scalars import parse_duration
 from gateway.config.settings import Settings
 from gateway.errors import NotFound, TargetRejected
 from gateway.identity.identity import CredentialKind, Identity
@@ -54,10 +56,19 @@ def _parse_ip(_context: click.Context, _option: click.Parameter, text: str | Non
         raise click.BadParameter(f"{text!r} is not an IP address") from error
 
 
+def _parse_age(_context: click.Context, _option: click.Parameter, text: str) -> timedelta:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
 @command.command("explain")
 @click.argument("url")
 @click.option("--user", metavar="USER", help="Ask as this user (username or id), looked up in the database.")
 @click.option("--role", "roles", multiple=True, help="Take USER to have this role instead of looking it up.")
+@click.option("--mfa", is_flag=True, help="Take USER to have signed in with a second factor.")
+@click.option("--signed-in", default="0s", callback=_parse_age, help="How long ago USER signed in, such as 20m.")
 @click.option("--anonymous", is_flag=True, help="Ask without signing in (the default).")
 @click.option("--method", default="GET", show_default=True, help="The request's method.")
 @click.option("--header", "headers", multiple=True, callback=_parse_header, help="A request header, 'K: V'.")
@@ -70,6 +81,8 @@ def explain_command(
     url: str,
     user: str | None,
     roles: tuple[str, ...],
+    mfa: bool,
+    signed_in: timedelta,
     anonymous: bool,
     method: str,
     headers: CIMultiDict[str],
@@ -82,14 +95,18 @@ def explain_command(
     """
     if user is not None and anonymous:
         raise click.UsageError("--user and --anonymous exclude each other")
-    if roles and user is None:
-        raise click.UsageError("--role describes a user: give --user too")
+    if (roles or mfa or signed_in) and user is None:
+        raise click.UsageError("--role, --mfa and --signed-in describe a user: give --user too")
     loaded = loaded_from(context)
     table = compile_rules(loaded.settings, loaded.origins)
     target = _target(method.upper(), url, output)
     rule = table.find(target, headers)
     identity, note = _identity(loaded.settings, user, roles, rule)
-    told = explain(table, target, headers, identity, ip)
+    now = datetime.now(UTC)
+    if identity is not None:
+        methods = ("pwd", "otp", "mfa") if mfa else ("pwd",)
+        identity = replace(identity, methods=methods, authenticated_at=now - signed_in)
+    told = explain(table, target, headers, identity, ip, now.timestamp())
     notes = [text for text in (note, _own_pages(loaded.settings, target)) if text]
     asker = explanation.Asker(identity, ip, tuple(notes))
     if output == "json":

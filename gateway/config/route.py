@@ -63,6 +63,10 @@ class Require(Section):
     """Claims that a token must have, each with any one of these values."""
     source_ip: Annotated[tuple[Network, ...], OneOrMore] | None = Field(None, min_length=1)
     """A client address in any one of these networks."""
+    mfa: Literal[True] | None = None
+    """More than one factor: a password and a code, or a passkey. Who has shown one is asked for another."""
+    max_auth_age: Duration | None = None
+    """The longest time since the sign-in; whoever signed in earlier does so again."""
     any: tuple[Require, ...] | None = Field(None, min_length=1)
     """At least one of these holds."""
     all: tuple[Require, ...] | None = Field(None, min_length=1)

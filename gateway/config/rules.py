@@ -167,6 +167,10 @@ class _Compiling:
             yield requirements.Users(frozenset(require.users))
         if require.source_ip is not None:
             yield requirements.SourceIp(tuple(ip_network(network) for network in require.source_ip))
+        if require.mfa is not None:
+            yield requirements.Mfa()
+        if require.max_auth_age is not None:
+            yield requirements.MaxAuthAge(require.max_auth_age.total_seconds())
         for word, several, kind in (
             ("any", require.any, requirements.AnyOf),
             ("all", require.all, requirements.All),

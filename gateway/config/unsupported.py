@@ -11,8 +11,6 @@ UNSUPPORTED: Final = frozenset(
         "tests",
         "trusted_issuers",
         "routes.*.shadow",
-        "routes.*.require.max_auth_age",
-        "routes.*.require.mfa",
         "routes.*.require.time",
     },
 )

@@ -22,7 +22,7 @@ from gateway.oauth.bridge import run_sync
 from gateway.oauth.claims import names_beyond
 from gateway.oauth.engine import EngineRequest
 from gateway.oauth.id_token_hint import IdTokenHints
-from gateway.oauth.issuing import ACR
+from gateway.oauth.issuing import ACR_VALUES
 from gateway.oauth.parameters import Parameters
 from gateway.oauth.problem import OAuthError, as_oauth_error
 from gateway.oauth.redirect_uri import is_redirect_uri, with_parameters
@@ -31,6 +31,7 @@ from gateway.oauth.server import EngineAnswer, Server
 from gateway.oauth.state.client import Client
 from gateway.oauth.state.families import Granted
 from gateway.oauth.state.requests import URN, AuthorizationRequests, WaitingRequest
+from gateway.policy.challenge import ONE_FACTOR, TWO_FACTORS, acr_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +208,7 @@ class Authorization:
         # Whatever is wrong is found before anybody is asked for anything.
         grant = await run_sync(self._server.get_consent_grant, self._engine_request(request), owner)
         self._hints.subject(request.client, request.parameters.get("id_token_hint"))
-        if request.claims.acr_values is not None and ACR not in request.claims.acr_values:
+        if request.claims.acr_values is not None and not request.claims.acr_values & ACR_VALUES:
             # An essential acr that cannot be had is a login that failed (OpenID Connect Core 1.0 section 5.5.1.1).
             raise OAuthError("unmet_authentication_requirements", "Nobody signs in here in the way that is asked for.")
         silent = "none" in request.prompts
@@ -215,6 +216,10 @@ class Authorization:
             if silent:
                 raise OAuthError("login_required", "Nobody is signed in, or not recently enough.")
             return await self._ask_to_sign_in(request, waiting, owner)
+        if _needs_second_factor(request, owner):
+            if silent:
+                raise OAuthError("interaction_required", "A second factor is asked for.")
+            return await self._ask_for_second_factor(request, waiting)
         if await self._must_agree(request, waiting, owner):
             if silent:
                 raise OAuthError("consent_required", "The person has not agreed to this.")
@@ -259,6 +264,10 @@ class Authorization:
             prompt = "select_account" if switch else "login"
         return NeedsLogin(query, prompt, request.parameters.get("login_hint", ""))
 
+    async def _ask_for_second_factor(self, request: AuthorizationRequest, waiting: WaitingRequest | None) -> NeedsLogin:
+        request_uri = await self._kept(request, waiting)
+        return NeedsLogin(urlencode({"client_id": request.client.id, "request_uri": request_uri}), "mfa", "")
+
     async def _must_agree(
         self, request: AuthorizationRequest, waiting: WaitingRequest | None, owner: SessionOwner
     ) -> bool:
@@ -297,7 +306,7 @@ class Authorization:
             expires_at=self._clock.now() + lifetime,
             resources=request.resources,
             claims=request.claims.names,
-            acr=ACR,
+            acr=acr_of(session.methods),
             login_id=session.login_id,
             offline=request.offline,
         )
@@ -330,3 +339,17 @@ def _could_be_anybody(request: AuthorizationRequest) -> bool:
 
 def _expired() -> RequestRefused:
     return RequestRefused("invalid_request", "This request has been answered already, or it took too long.")
+
+
+def _needs_second_factor(request: AuthorizationRequest, owner: SessionOwner) -> bool:
+    """Say whether more factors are asked for than somebody has shown.
+
+    An essential acr has to be met; of ``acr_values`` the first that is known here is what the client prefers (OpenID
+    Connect Core 1.0 sections 3.1.2.1, 5.5.1.1). Whoever has none sets one up.
+    """
+    if acr_of(owner.session.methods) == TWO_FACTORS:
+        return False
+    if request.claims.acr_values is not None:
+        return ONE_FACTOR not in request.claims.acr_values
+    preferred = [value for value in request.parameters.get("acr_values", "").split() if value in ACR_VALUES]
+    return preferred[:1] == [TWO_FACTORS]

@@ -14,7 +14,7 @@ from gateway.oauth.authorization_request import RESPONSE_MODES
 from gateway.oauth.claims import CLAIMS
 from gateway.oauth.client_authentication import METHODS
 from gateway.oauth.cors import endpoint
-from gateway.oauth.issuing import ACR
+from gateway.oauth.issuing import ACR_VALUES
 from gateway.tokens.keys import SigningKeys
 from gateway.tokens.signature import ALGORITHMS
 
@@ -96,7 +96,7 @@ def metadata(
         "response_modes_supported": list(RESPONSE_MODES),
         "grant_types_supported": list(grants),
         "subject_types_supported": ["public", "pairwise"],
-        "acr_values_supported": [ACR],
+        "acr_values_supported": sorted(ACR_VALUES),
         "id_token_signing_alg_values_supported": algorithms,
         "token_endpoint_auth_methods_supported": list(METHODS),
         "token_endpoint_auth_signing_alg_values_supported": algorithms,

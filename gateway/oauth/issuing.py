@@ -17,6 +17,7 @@ from gateway.oauth.scopes import OPENID
 from gateway.oauth.state.client import Client
 from gateway.oauth.state.families import Family
 from gateway.oauth.subject import Subjects, sid
+from gateway.policy.challenge import ONE_FACTOR, TWO_FACTORS, acr_of
 from gateway.tokens.access import ACCESS_TYPE
 from gateway.tokens.keys import SigningKeys
 from gateway.tokens.sealed import SealedTokens
@@ -24,7 +25,7 @@ from gateway.tokens.sealed import SealedTokens
 ID_TOKEN_TYPE: Final = "JWT"  # noqa: S105 - the name of a type, not a secret
 ID_TOKEN_LIFETIME: Final = timedelta(minutes=15)
 DEFAULT_ID_TOKEN_ALGORITHM: Final = "RS256"  # noqa: S105 - OpenID Connect Registration 1.0 section 2
-ACR: Final = "aal1"  # NIST SP 800-63B-4: one factor
+ACR_VALUES: Final = frozenset({ONE_FACTOR, TWO_FACTORS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,5 +157,5 @@ def _authenticated(family: Family) -> Mapping[str, str | int | Sequence[str]]:
     return {
         "auth_time": int(granted.authenticated_at.timestamp()),
         "amr": list(granted.methods),
-        "acr": granted.acr or ACR,
+        "acr": granted.acr or acr_of(granted.methods),
     }

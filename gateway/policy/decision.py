@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from gateway.identity.identity import Identity
-from gateway.policy.requirements import ANONYMOUS, IPAddress, Requirement, phrase, unmet_part
+from gateway.policy.requirements import ANONYMOUS, STEPS_UP, IPAddress, Requirement, phrase, unmet_part
 from gateway.policy.rules import Access, Rule
 
 
@@ -73,8 +73,13 @@ _ALLOW: Final = Outcome.ALLOW
 _new: Final = tuple.__new__
 
 
-def decide(rule: Rule | None, identity: Identity | None, client_ip: IPAddress | None) -> Decision:
-    """Judge a request by the route that it matched. Pure and total: it raises nothing."""
+def decide(
+    rule: Rule | None, identity: Identity | None, client_ip: IPAddress | None, now: float | None = None
+) -> Decision:
+    """Judge a request by the route that it matched. Pure and total: it raises nothing.
+
+    ``now`` is in POSIX seconds, for rules that are ``timed``; without it what depends on time does not hold.
+    """
     if rule is None:
         return Decision(Outcome.UNKNOWN, None, "no_route")
     access = rule.access
@@ -92,9 +97,14 @@ def decide(rule: Rule | None, identity: Identity | None, client_ip: IPAddress | 
         return Decision(Outcome.LOGIN, rule, ANONYMOUS)
     requirement = rule.requirement
     if requirement is not None:
-        reason = requirement.unmet(identity, client_ip)
+        reason = requirement.unmet(identity, client_ip, now)
         if reason is not None:
-            outcome = Outcome.LOGIN if reason == ANONYMOUS else Outcome.FORBID
-            return Decision(outcome, rule, reason, unmet_part(requirement, identity, client_ip))
+            return Decision(_against(reason), rule, reason, unmet_part(requirement, identity, client_ip, now))
     grounds = "authenticated" if identity is not None else "public" if access is _PUBLIC else "optional"
     return _new(Decision, (_ALLOW, rule, grounds, None))
+
+
+def _against(reason: str) -> Outcome:
+    if reason == ANONYMOUS:
+        return Outcome.LOGIN
+    return Outcome.STEP_UP if reason in STEPS_UP else Outcome.FORBID

@@ -53,14 +53,15 @@ def explain(
     headers: Headers,
     identity: Identity | None,
     client_ip: IPAddress | None,
+    now: float | None = None,
 ) -> Explanation:
     """Decide as the proxy does, and say how it came about. Secret header values are masked."""
     rule = table.find(target, headers)
-    decision = decide(rule, identity, client_ip)
+    decision = decide(rule, identity, client_ip, now)
     seen = identity if rule is not None and rule.access is not Access.PUBLIC else None
     checks: tuple[Checked, ...] = ()
     if rule is not None and rule.requirement is not None:
-        checks = tuple(checked(rule.requirement, seen, client_ip))
+        checks = tuple(checked(rule.requirement, seen, client_ip, now))
     allowed = rule if decision.allowed else None
     return Explanation(
         target=target,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import ClassVar, Final, Protocol
 
-from gateway.identity.identity import ClaimValue, Identity
+from gateway.identity.identity import ClaimValue, CredentialKind, Identity
 
 IPAddress = IPv4Address | IPv6Address
 IPNetwork = IPv4Network | IPv6Network
@@ -20,6 +20,12 @@ IPNetwork = IPv4Network | IPv6Network
 ANONYMOUS: Final = "anonymous"
 UNKNOWN_ADDRESS: Final = "unknown_address"
 UNDETERMINED: Final = frozenset({ANONYMOUS, UNKNOWN_ADDRESS})
+# What whoever is signed in can still do something about.
+ONE_FACTOR: Final = "one_factor"
+SIGNED_IN_TOO_LONG_AGO: Final = "signed_in_too_long_ago"
+STEPS_UP: Final = frozenset({ONE_FACTOR, SIGNED_IN_TOO_LONG_AGO})
+# Credentials that stand for a moment at which their owner has signed in, and how.
+_OF_A_LOGIN: Final = frozenset({CredentialKind.SESSION, CredentialKind.BEARER})
 
 
 class Requirement(Protocol):
@@ -34,8 +40,8 @@ class Requirement(Protocol):
     @property
     def children(self) -> tuple[Requirement, ...]: ...
 
-    def unmet(self, identity: Identity | None, client_ip: IPAddress | None) -> str | None:
-        """Return None when the condition holds, else a fixed word that says why not."""
+    def unmet(self, identity: Identity | None, client_ip: IPAddress | None, now: float | None = None) -> str | None:
+        """Return None when the condition holds, else a fixed word that says why not. ``now`` is in POSIX seconds."""
         ...
 
 
@@ -49,22 +55,28 @@ class Checked:
 
 
 def checked(
-    requirement: Requirement, identity: Identity | None, client_ip: IPAddress | None, depth: int = 0
+    requirement: Requirement,
+    identity: Identity | None,
+    client_ip: IPAddress | None,
+    now: float | None = None,
+    depth: int = 0,
 ) -> Iterator[Checked]:
     """Yield the condition and everything under it, in the order of the configuration."""
-    yield Checked(requirement.description, requirement.unmet(identity, client_ip), depth)
+    yield Checked(requirement.description, requirement.unmet(identity, client_ip, now), depth)
     for child in requirement.children:
-        yield from checked(child, identity, client_ip, depth + 1)
+        yield from checked(child, identity, client_ip, now, depth + 1)
 
 
-def unmet_part(requirement: Requirement, identity: Identity | None, client_ip: IPAddress | None) -> Requirement:
+def unmet_part(
+    requirement: Requirement, identity: Identity | None, client_ip: IPAddress | None, now: float | None = None
+) -> Requirement:
     """Return the condition under ``all`` that decides why ``requirement`` does not hold."""
     if not isinstance(requirement, All):
         return requirement
-    reason = requirement.unmet(identity, client_ip)
+    reason = requirement.unmet(identity, client_ip, now)
     for child in requirement.children:
-        if child.unmet(identity, client_ip) == reason:
-            return unmet_part(child, identity, client_ip)
+        if child.unmet(identity, client_ip, now) == reason:
+            return unmet_part(child, identity, client_ip, now)
     return requirement
 
 
@@ -99,7 +111,12 @@ class Roles:
     def description(self) -> str:
         return _one_of("role", self.names)
 
-    def unmet(self, identity: Identity | None, client_ip: IPAddress | None) -> str | None:  # noqa: ARG002
+    def unmet(
+        self,
+        identity: Identity | None,
+        client_ip: IPAddress | None,  # noqa: ARG002
+        now: float | None = None,  # noqa: ARG002
+    ) -> str | None:
         if identity is None:
             return ANONYMOUS
         return "missing_role" if self.names.isdisjoint(identity.roles) else None
@@ -118,7 +135,12 @@ class Scopes:
         names = ", ".join(sorted(self.names))
         return f"scope{'s' * (len(self.names) > 1)} {names}, if the credential is limited by scopes"
 
-    def unmet(self, identity: Identity | None, client_ip: IPAddress | None) -> str | None:  # noqa: ARG002
+    def unmet(
+        self,
+        identity: Identity | None,
+        client_ip: IPAddress | None,  # noqa: ARG002
+        now: float | None = None,  # noqa: ARG002
+    ) -> str | None:
         if identity is None:
             return ANONYMOUS
         scopes = identity.scopes
@@ -141,7 +163,12 @@ class Users:
     def description(self) -> str:
         return _one_of("user", self.names)
 
-    def unmet(self, identity: Identity | None, client_ip: IPAddress | None) -> str | None:  # noqa: ARG002
+    def unmet(
+        self,
+        identity: Identity | None,
+        client_ip: IPAddress | None,  # noqa: ARG002
+        now: float | None = None,  # noqa: ARG002
+    ) -> str | None:
         if identity is None:
             return ANONYMOUS
         return None if identity.username in self.names else "user_not_listed"
@@ -159,13 +186,73 @@ class Claims:
     def description(self) -> str:
         return " and ".join(f"claim {name} {_one_of('value', values)}" for name, values in self.values)
 
-    def unmet(self, identity: Identity | None, client_ip: IPAddress | None) -> str | None:  # noqa: ARG002
+    def unmet(
+        self,
+        identity: Identity | None,
+        client_ip: IPAddress | None,  # noqa: ARG002
+        now: float | None = None,  # noqa: ARG002
+    ) -> str | None:
         if identity is None:
             return ANONYMOUS
         for name, values in self.values:
             if values.isdisjoint(_texts(identity.claims.get(name))):
                 return "missing_claim"
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class Mfa:
+    """Signed in with more than one factor. An API token is none of it, whoever made it."""
+
+    needs_identity: ClassVar[bool] = True
+    children: ClassVar[tuple[Requirement, ...]] = ()
+    description: ClassVar[str] = "a second factor"
+
+    def unmet(
+        self,
+        identity: Identity | None,
+        client_ip: IPAddress | None,  # noqa: ARG002
+        now: float | None = None,  # noqa: ARG002
+    ) -> str | None:
+        if identity is None:
+            return ANONYMOUS
+        if identity.kind not in _OF_A_LOGIN:
+            return "no_login"
+        return None if "mfa" in identity.methods else ONE_FACTOR
+
+
+@dataclass(frozen=True, slots=True)
+class MaxAuthAge:
+    """Signed in at most this long ago. What stands for no login has none that could be recent."""
+
+    seconds: float
+    needs_identity: ClassVar[bool] = True
+    children: ClassVar[tuple[Requirement, ...]] = ()
+
+    @property
+    def description(self) -> str:
+        return f"a sign-in at most {self.seconds:g} s ago"
+
+    def unmet(
+        self,
+        identity: Identity | None,
+        client_ip: IPAddress | None,  # noqa: ARG002
+        now: float | None = None,
+    ) -> str | None:
+        if identity is None:
+            return ANONYMOUS
+        if identity.kind not in _OF_A_LOGIN:
+            return "no_login"
+        if now is None:  # nobody has said what time it is: it never holds
+            return SIGNED_IN_TOO_LONG_AGO
+        return None if now - identity.authenticated_at.timestamp() <= self.seconds else SIGNED_IN_TOO_LONG_AGO
+
+
+def is_timed(requirement: Requirement | None) -> bool:
+    """Say whether a condition may change by itself as time goes by."""
+    if requirement is None:
+        return False
+    return isinstance(requirement, MaxAuthAge) or any(is_timed(child) for child in requirement.children)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +268,12 @@ class SourceIp:
         names = ", ".join(str(network) for network in self.networks)
         return f"address in {'one of ' * (len(self.networks) > 1)}{names}"
 
-    def unmet(self, identity: Identity | None, client_ip: IPAddress | None) -> str | None:  # noqa: ARG002
+    def unmet(
+        self,
+        identity: Identity | None,  # noqa: ARG002
+        client_ip: IPAddress | None,
+        now: float | None = None,  # noqa: ARG002
+    ) -> str | None:
         if client_ip is None:
             return UNKNOWN_ADDRESS
         for network in self.networks:
@@ -201,16 +293,19 @@ class All:
     def needs_identity(self) -> bool:
         return any(child.needs_identity for child in self.children)
 
-    def unmet(self, identity: Identity | None, client_ip: IPAddress | None) -> str | None:
-        undetermined = None
+    def unmet(self, identity: Identity | None, client_ip: IPAddress | None, now: float | None = None) -> str | None:
+        undetermined = step_up = None
         for child in self.children:
-            reason = child.unmet(identity, client_ip)
+            reason = child.unmet(identity, client_ip, now)
             if reason is None:
                 continue
-            if reason not in UNDETERMINED:
+            if reason in UNDETERMINED:
+                undetermined = undetermined or reason
+            elif reason in STEPS_UP:
+                step_up = step_up or reason
+            else:  # nobody is asked for more who would not be let in then
                 return reason
-            undetermined = undetermined or reason
-        return undetermined
+        return undetermined or step_up
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,16 +319,21 @@ class AnyOf:
     def needs_identity(self) -> bool:
         return any(child.needs_identity for child in self.children)
 
-    def unmet(self, identity: Identity | None, client_ip: IPAddress | None) -> str | None:
-        undetermined = None
+    def unmet(self, identity: Identity | None, client_ip: IPAddress | None, now: float | None = None) -> str | None:
+        undetermined = step_up = None
         for child in self.children:
-            reason = child.unmet(identity, client_ip)
+            reason = child.unmet(identity, client_ip, now)
             if reason is None:
                 return None
             # Signing in may help where nothing else does, so it is what is asked for first.
             if reason == ANONYMOUS or (reason in UNDETERMINED and undetermined is None):
                 undetermined = reason
-        return undetermined or "no_alternative"
+            elif reason in STEPS_UP and step_up is None:
+                step_up = reason
+        # What somebody can do something about comes before what nobody knows.
+        if undetermined == ANONYMOUS:
+            return undetermined
+        return step_up or undetermined or "no_alternative"
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,8 +351,8 @@ class Not:
     def children(self) -> tuple[Requirement, ...]:
         return (self.child,)
 
-    def unmet(self, identity: Identity | None, client_ip: IPAddress | None) -> str | None:
-        reason = self.child.unmet(identity, client_ip)
+    def unmet(self, identity: Identity | None, client_ip: IPAddress | None, now: float | None = None) -> str | None:
+        reason = self.child.unmet(identity, client_ip, now)
         if reason is None:
             return "excluded"
         return reason if reason in UNDETERMINED else None

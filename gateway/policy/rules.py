@@ -20,7 +20,7 @@ from gateway.policy.path_pattern import PathPattern, literal_prefix
 from gateway.policy.path_trie import PathTrie
 from gateway.policy.presets import IDENTITY_HEADERS, IdentitySpec
 from gateway.policy.rate_limit import RateLimit
-from gateway.policy.requirements import Requirement, required_scopes
+from gateway.policy.requirements import Requirement, is_timed, required_scopes
 from gateway.policy.resource import Resource
 from gateway.policy.target import Target
 
@@ -149,8 +149,11 @@ class Rule:
     answer: Redirect | Respond | None = None
     # The same as ``credentials``: comparing three members costs less than hashing an enum's.
     kinds: tuple[CredentialKind, ...] = field(init=False, repr=False)
+    # Whether the requirement may come out otherwise a moment later: such a decision is not kept.
+    timed: bool = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "timed", is_timed(self.requirement))
         object.__setattr__(self, "kinds", tuple(sorted(self.credentials)))
 
 

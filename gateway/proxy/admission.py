@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
+from gateway.clock import Clock
 from gateway.errors import GatewayError
 from gateway.identity.certificate import ClientCertificate
 from gateway.identity.identity import CredentialKind
@@ -59,6 +60,7 @@ class Admission:
         heads: RequestHeads,
         response_headers: ResponseHeaders,
         client_seconds: float,
+        clock: Clock,
     ) -> None:
         self._rules = rules
         self._resolver = resolver
@@ -68,6 +70,7 @@ class Admission:
         self._heads = heads
         self._response_headers = response_headers
         self._client_seconds = client_seconds
+        self._clock = clock
         # By rule, origin of the target, and the page whose script asks where that matters.
         self._replies: Recent[tuple[int, str, str, int | None, str | None], RouteReply] = Recent(_KEPT_REPLIES)
         self._buckets = {rule.index: Buckets(rule.rate_limit) for rule in rules.rules if rule.rate_limit is not None}
@@ -138,8 +141,10 @@ class Admission:
         return verified
 
     def judge(self, journey: Journey, verified: Verified | None) -> Decision:
-        """Decide. Pure: the same question has the same answer."""
-        return decide(journey.rule, verified.identity if verified is not None else None, journey.client.ip)
+        """Decide. The same question has the same answer, but for rules that are ``timed``."""
+        rule = journey.rule
+        now = self._clock.now().timestamp() if rule is not None and rule.timed else None
+        return decide(rule, verified.identity if verified is not None else None, journey.client.ip, now)
 
     def refusal(self, decision: Decision) -> Refused:
         """Count a decision that is not to allow, and return what the client is told."""
@@ -153,10 +158,14 @@ class Admission:
         What was granted to this very verification before is used again. Raises Refused for an upgrade that may not
         pass, TargetRejected for fields that have no single reading.
         """
+        rule, target = journey.rule, journey.target
+        if rule is not None and rule.timed:
+            decision = self.judge(journey, verified)
+            if decision.outcome is not _ALLOW:
+                return decision
         grant = journey.grant
         if grant is not None and grant.holds_for(verified):
             return grant
-        rule, target = journey.rule, journey.target
         plan = journey.plan
         place = (rule.index if rule else -1, target.scheme, target.host, target.port, journey.client.chain)
         alike = plan.grants.get(place)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gateway.authz.endpoints import Endpoints
+from gateway.clock import Clock
 from gateway.config.settings import Settings
 from gateway.identity.identity import Identity
 from gateway.identity.live import LiveConnections
@@ -42,6 +43,7 @@ class Surroundings:
     metrics: Metrics
     access_log: AccessLog
     request_ids: RequestIds
+    clock: Clock
 
 
 def build_front(
@@ -93,4 +95,5 @@ def _admission(around: Surroundings, heads: RequestHeads, response_headers: Resp
         heads=heads,
         response_headers=response_headers,
         client_seconds=around.settings.server.limits.idle_timeout.total_seconds(),
+        clock=around.clock,
     )

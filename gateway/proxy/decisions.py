@@ -86,7 +86,7 @@ class Decisions:
         # The same whatever the address is: it is a function of the route, the fields, the client and who was verified.
         key = (rule.index, journey.client.address)
         consent = plan.consents.get(key)
-        if consent is None or not consent.holds_for(verified):
+        if consent is None or rule.timed or not consent.holds_for(verified):
             decision = self._admission.judge(journey, verified)
             if not decision.allowed:
                 return decision

@@ -193,21 +193,22 @@ class Front:
         target = context.journey.target if context.journey is not None else None
         dialect = self._endpoints.of(request.raw_path)
         if dialect is not None:
-            problem = dialect.refusal(problem, login_url(self._portal_url, target.url) if target is not None else None)
+            login = login_url(self._portal_url, target.url, problem.asks) if target is not None else None
+            problem = dialect.refusal(problem, login)
         method = target.method if target is not None else request.method
         if (dialect is not None and not dialect.redirects) or not is_navigation(method, request.headers):
             return problem_response(problem, context.request_id)
         if problem.status == _UNAUTHENTICATED and target is not None:
-            return self._to_login(target)
+            return self._to_login(target, problem)
         try:
             return self._error_page(problem, context.request_id, request)
         except Exception:  # a page that cannot be drawn must not hide what happened
             _log.exception("an error page failed", extra={"request_id": context.request_id})
             return problem_response(problem, context.request_id)
 
-    def _to_login(self, target: Target) -> web.Response:
+    def _to_login(self, target: Target, problem: Problem) -> web.Response:
         # What was to be done with another method cannot be done by coming back; the page it was on can be shown.
-        location = login_url(self._portal_url, target.url)
+        location = login_url(self._portal_url, target.url, problem.asks)
         status = redirect_status(target.method)
         return web.Response(status=status, headers={"Location": location, "Cache-Control": "no-store"})
 

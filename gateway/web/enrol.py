@@ -93,11 +93,16 @@ class EnrolPage:
     async def finish(self, request: web.Request, secret: str, method: str, codes: Sequence[str]) -> web.Response:
         """Sign in whoever waits with ``secret`` and has set up ``method``, an RFC 8176 name."""
         done = await self._pending_logins.finish(secret)
-        if done is None:
+        if done is None or not await self._signing_in.goes_on(request, done):
             return self.start_over(request)
         destination = self._return_to.read(request.query.get("rd"))
-        methods = methods_with(done.methods, method)
-        await self._signing_in.begin(request, done.account_id, methods=methods, remembered=done.remembered)
+        await self._signing_in.begin(
+            request,
+            done.account_id,
+            methods=methods_with(done.methods, method),
+            remembered=done.remembered,
+            authenticated_at=done.authenticated_at,
+        )
         response = self._pages.render(
             "recovery_codes", codes=codes, on_url=self._signing_in.next_url(request, destination)
         )

@@ -151,7 +151,7 @@ class HandOver:
         before = (await browser_session(request)).owner
         if before is None:
             return True
-        if before.session.login_id == session.login_id:
+        if before.session.login_id == session.login_id and _says_as_much(before.session, session):
             await self._sessions.revoke(session.id)
             return False
         await self._sessions.revoke(before.session.id)
@@ -163,3 +163,8 @@ class HandOver:
 
     def _refused(self, request: web.Request, problem: Problem, path: str) -> web.Response:
         return self._frame.problem(request, problem, retry=f"{START}?rd={quote(path, safe='')}")
+
+
+def _says_as_much(held: Session, handed: Session) -> bool:
+    """Say whether a host's session tells no less of how and when somebody signed in than the one handed to it."""
+    return held.authenticated_at >= handed.authenticated_at and set(held.methods) >= set(handed.methods)

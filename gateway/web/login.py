@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Final
 
 from aiohttp import web
 
+from gateway.accounts.factors.factors import MFA
 from gateway.accounts.factors.passkeys import Passkeys
 from gateway.accounts.login import PasswordLogin
 from gateway.accounts.sessions import SessionOwner
+from gateway.clock import Clock
 from gateway.errors import FieldError, LoginRefused, Overloaded, TooManyAttempts
 from gateway.policy.challenge import challenge_header
 from gateway.translation.words import later
@@ -30,6 +33,9 @@ FORM: Final = "login"
 _LONGEST_NAME_SHOWN: Final = 400
 # OpenID Connect Core 1.0 section 3.1.2.1: the form is shown although somebody is signed in.
 _PROMPTS: Final = frozenset({"login", "select_account"})
+# What a route asks for that takes a second factor, or a sign-in at most so many seconds ago (`max_age`).
+MFA_PROMPT: Final = "mfa"
+_LONGEST_AGE: Final = 10  # digits
 
 EXPIRED: Final = FieldError("", later("This page was open for too long. Nothing is wrong: please sign in again."))
 _WORDS: Final[Mapping[str, FieldError]] = {
@@ -91,6 +97,7 @@ class LoginPage:
         return_to: ReturnTo,
         continuations: Continuations,
         visits: Visits,
+        clock: Clock,
         passkeys: Passkeys | None,
     ) -> None:
         self._frame = frame
@@ -102,6 +109,7 @@ class LoginPage:
         self._return_to = return_to
         self._continuations = continuations
         self._visits = visits
+        self._clock = clock
         self._passkeys = passkeys
         self.path = pages.path("login")
 
@@ -111,8 +119,10 @@ class LoginPage:
     async def show(self, request: web.Request) -> web.Response:
         destination = self._return_to.read(request.query.get("rd"))
         owner = (await browser_session(request)).owner
-        if owner is None or request.query.get("prompt") in _PROMPTS:
+        if owner is None or self._asks_anew(request.query, owner):
             return await self._form(request, destination)
+        if request.query.get("prompt") == MFA_PROMPT and MFA not in owner.session.methods:
+            return await self._signing_in.step_up(request, owner, destination)
         challenge = read_challenge(request.query.get("handover"))
         url = await self._onward.url(owner, destination, challenge)
         if url == self.path:  # there is nothing to go on to
@@ -123,6 +133,10 @@ class LoginPage:
                 logout_url=self._pages.path("logout"),
             )
         return redirect(url, status=302)
+
+    def _asks_anew(self, query: Mapping[str, str], owner: SessionOwner) -> bool:
+        """Say whether somebody who is signed in is asked to do so again."""
+        return query.get("prompt") in _PROMPTS or signed_in_before(query, owner, self._clock.now())
 
     async def submit(self, request: web.Request) -> web.Response:
         destination = self._return_to.read(request.query.get("rd"))
@@ -195,6 +209,14 @@ class LoginPage:
             "action": self._pages.path(PASSKEY, destination, **prompted.query),
             "options": self._pages.path(f"{PASSKEY}/options", None, **prompted.query),
         }
+
+
+def signed_in_before(query: Mapping[str, str], owner: SessionOwner, now: datetime) -> bool:
+    """Say whether a sign-in is older than the page was asked for. What cannot be read asks for nothing."""
+    age = query.get("max_age", "")
+    if not age.isascii() or not age.isdigit() or len(age) > _LONGEST_AGE:
+        return False
+    return now - owner.session.authenticated_at > timedelta(seconds=int(age))
 
 
 def refusal(error: LoginRefused | Overloaded) -> Refusal:

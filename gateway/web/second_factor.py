@@ -93,7 +93,7 @@ class SecondFactorPage:
     async def finish(self, request: web.Request, secret: str, method: str, *, trust: bool) -> web.Response:
         """Sign in whoever waits with ``secret`` and has proven ``method``, an RFC 8176 name."""
         done = await self._pending_logins.finish(secret)
-        if done is None:
+        if done is None or not await self._signing_in.goes_on(request, done):
             return self.start_over(request)
         return await self._signing_in.finish(
             request,
@@ -101,6 +101,7 @@ class SecondFactorPage:
             self._return_to.read(request.query.get("rd")),
             methods=methods_with(done.methods, method),
             remembered=done.remembered,
+            authenticated_at=done.authenticated_at,
             trust_device=trust,
         )
 

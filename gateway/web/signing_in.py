@@ -6,15 +6,17 @@ Only `finish` begins a session, and only after `SecondFactors` has said that not
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Final
 
 from aiohttp import web
 
 from gateway.accounts.devices import KNOWN_FOR, KnownDevices
 from gateway.accounts.factors.factors import SecondFactors, Step
-from gateway.accounts.factors.pending import LIFETIME, PendingLogins
-from gateway.accounts.sessions import Login
+from gateway.accounts.factors.pending import LIFETIME, PendingLogin, PendingLogins
+from gateway.accounts.sessions import Login, SessionOwner
 from gateway.accounts.user import User
+from gateway.accounts.users import Users
 from gateway.clock import Clock
 from gateway.errors import LoginRefused
 from gateway.web.continuing import Continuations, go_on
@@ -22,7 +24,7 @@ from gateway.web.cookies import Cookies
 from gateway.web.handover import Onward, read_challenge
 from gateway.web.pages import Pages, redirect
 from gateway.web.return_to import Destination, Place
-from gateway.web.session_storage import begin_session
+from gateway.web.session_storage import begin_session, browser_session
 from gateway.web.visit import Visits
 
 SECOND_FACTOR: Final = "login/second-factor"
@@ -39,6 +41,7 @@ class SigningIn:
         *,
         pages: Pages,
         cookies: Cookies,
+        users: Users,
         second_factors: SecondFactors,
         pending_logins: PendingLogins,
         devices: KnownDevices,
@@ -49,6 +52,7 @@ class SigningIn:
     ) -> None:
         self._pages = pages
         self._cookies = cookies
+        self._users = users
         self._second_factors = second_factors
         self._pending_logins = pending_logins
         self._devices = devices
@@ -84,6 +88,26 @@ class SigningIn:
         self._cookies.pending.set(response, secret, int(LIFETIME.total_seconds()))
         return response
 
+    async def step_up(self, request: web.Request, owner: SessionOwner, destination: Destination | None) -> web.Response:
+        """Ask somebody who is signed in for their second factor, or to set one up."""
+        user = await self._users.get(owner.account_id)
+        enrolled = await self._second_factors.of(user.id)
+        session = owner.session
+        secret = await self._pending_logins.begin(
+            user,
+            session.methods,
+            must_enrol=not enrolled,
+            remembered=session.remembered,
+            address=self._visits.of(request).address,
+            authenticated_at=session.authenticated_at,
+        )
+        if secret is None:  # changed a moment ago: what holds now is asked for anew
+            return redirect(self._pages.path("login", destination, prompt="login", **kept(request.query)))
+        page = SECOND_FACTOR if enrolled else ENROL
+        response = redirect(self._pages.path(page, destination, **kept(request.query)))
+        self._cookies.pending.set(response, secret, int(LIFETIME.total_seconds()))
+        return response
+
     async def finish(
         self,
         request: web.Request,
@@ -93,27 +117,43 @@ class SigningIn:
         methods: Sequence[str],
         remembered: bool,
         trust_device: bool = False,
+        authenticated_at: datetime | None = None,
     ) -> web.Response:
         """Sign the browser in and send it on."""
-        await self.begin(request, account_id, methods=methods, remembered=remembered)
+        await self.begin(request, account_id, methods=methods, remembered=remembered, authenticated_at=authenticated_at)
         url = self.next_url(request, destination)
         response = go_on(self._pages, request, url, await self._continuations.of(destination))
         await self.settle(request, response, account_id, trust_device=trust_device)
         return response
 
-    async def begin(self, request: web.Request, account_id: str, *, methods: Sequence[str], remembered: bool) -> None:
-        """Sign the browser in when this request is answered."""
+    async def begin(
+        self,
+        request: web.Request,
+        account_id: str,
+        *,
+        methods: Sequence[str],
+        remembered: bool,
+        authenticated_at: datetime | None = None,
+    ) -> None:
+        """Sign the browser in when this request is answered. ``authenticated_at`` is of a sign-in that goes on."""
         visit = self._visits.of(request)
         login = Login(
             account_id=account_id,
             host=visit.host,
-            authenticated_at=self._clock.now(),
+            authenticated_at=authenticated_at or self._clock.now(),
             methods=methods,
             remembered=remembered,
             address=visit.address,
             user_agent=visit.user_agent,
         )
         await begin_session(request, login)
+
+    async def goes_on(self, request: web.Request, done: PendingLogin) -> bool:
+        """Say whether a login that waited may be finished: one that adds to a session needs that session still."""
+        if done.authenticated_at is None:
+            return True
+        owner = (await browser_session(request)).owner
+        return owner is not None and owner.account_id == done.account_id
 
     async def settle(
         self, request: web.Request, response: web.StreamResponse, account_id: str, *, trust_device: bool = False

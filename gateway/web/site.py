@@ -123,6 +123,7 @@ class _Parts:
         signing_in = SigningIn(
             pages=self.pages,
             cookies=self.cookies,
+            users=accounts.users,
             second_factors=accounts.second_factors,
             pending_logins=accounts.pending_logins,
             devices=accounts.devices,
@@ -141,6 +142,7 @@ class _Parts:
             return_to=self.return_to,
             continuations=continuations,
             visits=self.visits,
+            clock=self.clock,
             passkeys=accounts.passkeys if accounts.second_factors.passkeys_open else None,
         )
         register = RegisterPage(

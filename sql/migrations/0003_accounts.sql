@@ -99,6 +99,7 @@ create table pending_login (
     account_id uuid not null references account on delete cascade,
     revision integer not null,          -- of the account, when the first factor was checked: a change ends the login
     methods text[] not null,
+    authenticated_at timestamptz,       -- of whoever is signed in and adds a factor to that; null: a new login
     for_api boolean not null,           -- begun by the JSON API; a page's cannot be ended there, nor the other way
     remembered boolean not null default false,
     must_enrol boolean not null default false,

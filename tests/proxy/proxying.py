@@ -392,6 +392,7 @@ async def standing(settings: Settings, *, fast: bool = True) -> AsyncIterator[St
         heads=heads,
         response_headers=ResponseHeaders(rules, OWN_COOKIES),
         client_seconds=idle_seconds,
+        clock=clock,
     )
     proxy = ProxyHandler(
         admission=admission,

@@ -26,13 +26,17 @@ _SQL: Final = statements("pending_login")
 
 @dataclass(frozen=True, slots=True)
 class PendingLogin:
-    """Who has passed which factor. ``must_enrol``: there is no second one yet, and there has to be."""
+    """Who has passed which factor. ``must_enrol``: there is no second one yet, and there has to be.
+
+    ``authenticated_at`` is None for a new login, else when whoever is signed in already did so.
+    """
 
     account_id: str
     methods: Sequence[str]
     remembered: bool
     must_enrol: bool
     began_at: datetime
+    authenticated_at: datetime | None = None
 
 
 class PendingLogins:
@@ -51,6 +55,7 @@ class PendingLogins:
         for_api: bool = False,
         remembered: bool = False,
         address: str = "",
+        authenticated_at: datetime | None = None,
     ) -> str | None:
         """Return the secret of a new one; None when the account has changed since ``user`` was read."""
         secret, now = secrets.token_urlsafe(32), self._clock.now()
@@ -66,6 +71,7 @@ class PendingLogins:
             address,
             now,
             now + LIFETIME,
+            authenticated_at,
         )
         return secret if begun else None
 
@@ -104,6 +110,7 @@ def _pending(row: asyncpg.Record) -> PendingLogin:
         remembered=row["remembered"],
         must_enrol=row["must_enrol"],
         began_at=row["created_at"],
+        authenticated_at=row["authenticated_at"],
     )
 
 

@@ -13,10 +13,10 @@ from gateway.errors import LoginRefused, TooManyAttempts
 from gateway.oauth.bridge import await_
 from gateway.oauth.client_authentication import METHODS
 from gateway.oauth.grants.grant import Grant
-from gateway.oauth.issuing import ACR
 from gateway.oauth.problem import OAuthError
 from gateway.oauth.scopes import OFFLINE
 from gateway.oauth.state.families import Granted
+from gateway.policy.challenge import ONE_FACTOR
 
 
 class Password(Grant, grants.ResourceOwnerPasswordCredentialsGrant):
@@ -52,7 +52,7 @@ class Password(Grant, grants.ResourceOwnerPasswordCredentialsGrant):
             methods=("pwd",),
             expires_at=now + timedelta(seconds=client.seconds("refresh_token_lifetime", parts.refresh_lifetime)),
             resources=parts.audiences.requested(client, parameters.all("resource")),
-            acr=ACR,
+            acr=ONE_FACTOR,
             offline=OFFLINE in scopes,
         )
         family = await_(parts.families.start(granted))
