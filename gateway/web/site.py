@@ -19,10 +19,12 @@ from gateway.policy.client import TrustedProxies
 from gateway.policy.rules import Access, RuleTable
 from gateway.policy.target import parse_url
 from gateway.tokens.master_key import MasterKey
-from gateway.web.account import AccountPage
-from gateway.web.applications import ApplicationsPage
+from gateway.web.account.applications import ApplicationsPage
+from gateway.web.account.clients import ClientPages
+from gateway.web.account.overview import AccountPage
+from gateway.web.account.security import SecurityPage
+from gateway.web.account.security_passkeys import SecurityPasskeys
 from gateway.web.authorize import AUTHORIZE, AuthorizePage
-from gateway.web.clients import ClientPages
 from gateway.web.consent import ConsentPage
 from gateway.web.console import Console
 from gateway.web.continuing import Continuations
@@ -45,8 +47,6 @@ from gateway.web.passkeys import PasskeyLoginPage, PasskeySecondFactor
 from gateway.web.register import RegisterPage
 from gateway.web.return_to import ReturnTo
 from gateway.web.second_factor import SecondFactorPage
-from gateway.web.security import SecurityPage
-from gateway.web.security_passkeys import SecurityPasskeys
 from gateway.web.session_storage import SessionStorage
 from gateway.web.signed_in import SignedIn
 from gateway.web.signing_in import SigningIn

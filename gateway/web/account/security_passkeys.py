@@ -16,12 +16,12 @@ from gateway.accounts.users import Users
 from gateway.errors import FieldError, InvalidInput, NotFound, PasskeyRefused
 from gateway.problem import Problem, problem_response
 from gateway.translation.words import later
+from gateway.web.account.security import CHANGE, PAGE, SecurityPage
 from gateway.web.console import Console
 from gateway.web.field_words import sentence
 from gateway.web.frame import Frame
 from gateway.web.pages import Pages, redirect
 from gateway.web.passkeys import CREDENTIAL, options_response
-from gateway.web.security import CHANGE, PAGE, SecurityPage
 from gateway.web.signed_in import SignedIn, Visitor
 
 _ADD: Final = "add passkey"

@@ -14,7 +14,7 @@ from gateway.oauth.state.client import Client
 from gateway.oauth.state.client_metadata import ID_TOKEN_ALGORITHMS, SECRET_METHODS
 from gateway.oauth.state.registry import Issued, Registry, Rights
 from gateway.translation.words import later
-from gateway.web.client_form import (
+from gateway.web.account.client_form import (
     ADVANCED,
     AUTH_WORDS,
     GRANT_WORDS,
