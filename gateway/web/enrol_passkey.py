@@ -17,7 +17,7 @@ from gateway.web.enrol import EXPIRED, FORM, EnrolPage
 from gateway.web.form import read_form
 from gateway.web.frame import Frame
 from gateway.web.pages import Pages
-from gateway.web.passkeys import CREDENTIAL, FORM_EXPIRED, options_response
+from gateway.web.passkeys import CREDENTIAL, FORM_EXPIRED, form_of, options_response
 from gateway.web.signing_in import ENROL
 from gateway.web.visit import Visits
 
@@ -48,6 +48,7 @@ class EnrolPasskey:
     def routes(self) -> list[web.RouteDef]:
         path = self._pages.path(f"{ENROL}/passkey")
         return [
+            web.get(path, self._frame(form_of(self._pages.path(ENROL)))),
             web.post(f"{path}/options", self._frame(self.options)),
             web.post(path, self._frame(self.submit)),
         ]
@@ -73,7 +74,7 @@ class EnrolPasskey:
         except InvalidInput as error:
             return await self._page.refuse(request, user, 400, error.errors[0])
         except PasskeyRefused as error:
-            _log.info("a new passkey was refused: %s %s", error.reason, error.detail)
+            _log.info("a new passkey was refused: %s %r", error.reason, error.detail)
             return await self._page.refuse(request, user, 400, _REFUSED)
         return await self._page.finish(request, secret, proven.method, proven.recovery_codes)
 

@@ -5,6 +5,7 @@ A script fetches what to ask the authenticator, puts its answer into a form, and
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -18,10 +19,10 @@ from gateway.translation.words import later
 from gateway.web.cookies import Cookies
 from gateway.web.csrf import FIELD, Csrf
 from gateway.web.form import read_form
-from gateway.web.frame import Frame
+from gateway.web.frame import Frame, PageHandler
 from gateway.web.login import EXPIRED, LoginPage, Refusal, refusal
 from gateway.web.login import FORM as LOGIN_FORM
-from gateway.web.pages import Pages
+from gateway.web.pages import Pages, redirect
 from gateway.web.return_to import ReturnTo
 from gateway.web.second_factor import FORM as SECOND_FACTOR_FORM
 from gateway.web.second_factor import SecondFactorPage
@@ -33,6 +34,7 @@ CREDENTIAL: Final = "credential"
 _REFUSED: Final = FieldError("", later("That passkey did not work. Please try again."))
 FORM_EXPIRED: Final = Problem(403, "form_expired", "The page was open for too long: it has to be loaded again.")
 _NOBODY: Final = Problem(404, "not_found", "No passkey can be asked for here.")
+_log: Final = logging.getLogger(__name__)
 
 
 class PasskeyLoginPage:
@@ -64,6 +66,7 @@ class PasskeyLoginPage:
     def routes(self) -> list[web.RouteDef]:
         path = self._pages.path(PASSKEY)
         return [
+            web.get(path, self._frame(form_of(self._pages.path("login")))),
             web.post(f"{path}/options", self._frame(self.options)),
             web.post(path, self._frame(self.submit)),
         ]
@@ -133,6 +136,7 @@ class PasskeySecondFactor:
     def routes(self) -> list[web.RouteDef]:
         path = self._pages.path(f"{SECOND_FACTOR}/passkey")
         return [
+            web.get(path, self._frame(form_of(self._pages.path(SECOND_FACTOR)))),
             web.post(f"{path}/options", self._frame(self.options)),
             web.post(path, self._frame(self.submit)),
         ]
@@ -158,13 +162,24 @@ class PasskeySecondFactor:
             return await self._page.refuse(request, pending, Refusal(403, [EXPIRED], {}))
         try:
             proof = await self._passkeys.confirm(pending.account_id, secret, fields.get(CREDENTIAL, ""))
-        except PasskeyRefused:
+        except PasskeyRefused as error:
+            _log.info("a passkey was refused: %s %r", error.reason, error.detail)
             return await self._page.refuse(request, pending, Refusal(401, [_REFUSED], {}))
         return await self._page.finish(request, secret, proof.method, trust="trust" in fields)
 
     def _came_from_us(self, request: web.Request, fields: Mapping[str, str]) -> bool:
         host = self._visits.of(request).host
         return self._csrf.came_from_us(request, host, SECOND_FACTOR_FORM, fields.get(FIELD, ""))
+
+
+def form_of(page: str) -> PageHandler:
+    """Return a handler for whoever opens the address that a form was sent to: it leads to the form's page."""
+
+    async def back(request: web.Request) -> web.StreamResponse:
+        query = request.rel_url.raw_query_string
+        return redirect(f"{page}?{query}" if query else page)
+
+    return back
 
 
 def options_response(options: Mapping[str, Any]) -> web.Response:

@@ -113,11 +113,13 @@ async def test_a_login_by_passkey_is_handed_over_to_another_host(
         pytest.param(Wrong(challenge=b"c" * 56), id="made-up challenge"),
         pytest.param(Wrong(handle=b"u" * 16), id="another's handle"),
         pytest.param(Wrong(count=1), id="count went back"),
+        pytest.param(Wrong(origin="http://evil.test\nforged: line"), id="a line in the log"),
     ],
 )
 async def test_what_is_wrong_in_one_thing_signs_nobody_in(
-    world: World, browser: Browser, key: SoftPasskey, wrong: Wrong
+    world: World, browser: Browser, key: SoftPasskey, caplog: pytest.LogCaptureFixture, wrong: Wrong
 ) -> None:
+    caplog.set_level("INFO", "gateway")
     before = await world.count()
     key.count = 7
     assert (await use(browser, key)).status == 303
@@ -128,6 +130,8 @@ async def test_what_is_wrong_in_one_thing_signs_nobody_in(
     assert REFUSED in answer.text
     assert "WWW-Authenticate" in answer.headers
     assert await world.count() == before + 1
+    assert "a passkey was refused: " in caplog.text
+    assert "\nforged" not in caplog.text
 
 
 async def test_an_unknown_passkey_and_a_removed_one_are_refused_alike(
@@ -541,3 +545,17 @@ async def test_the_owner_is_told_by_mail(portals: Portals, client: Any) -> None:
     assert await world.count("outgoing_mail") == before + 1
     await remove(browser, world)
     assert await world.count("outgoing_mail") == before + 2
+
+
+@pytest.mark.parametrize(
+    ("opened", "leads_to"),
+    [
+        ("/login/passkey?rd=/a&prompt=login", "/login?rd=/a&prompt=login"),
+        ("/login/second-factor/passkey?rd=/a", "/login/second-factor?rd=/a"),
+        ("/login/enrol/passkey", "/login/enrol"),
+        ("/account/security/passkeys", "/account/security"),
+    ],
+)
+async def test_the_address_of_a_form_leads_to_its_page(browser: Browser, opened: str, leads_to: str) -> None:
+    answer = await browser.get(opened)
+    assert (answer.status, answer.location) == (303, leads_to)

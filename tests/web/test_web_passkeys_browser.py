@@ -11,7 +11,7 @@ from typing import Any
 from playwright.async_api import Browser, CDPSession, Page, expect
 
 from tests.web.chromium import needs_chromium, opened, sign_in
-from tests.web.portal import World
+from tests.web.portal import Portals, World
 
 pytestmark = needs_chromium
 
@@ -163,6 +163,20 @@ async def test_a_device_that_does_not_know_its_user_signs_nobody_in(world: World
         await page.get_by_role("button", name="Use a passkey").click()
         await expect(page.get_by_role("alert")).to_contain_text("No passkey was used")
         assert await world.sessions.list_for(world.ann.id) == []
+
+
+async def test_a_passkey_is_set_up_on_the_way_in(portals: Portals, chromium: Browser) -> None:
+    world = await portals.open(second_factors={"required_roles": ["user"]})
+    async with device(chromium, PLATFORM) as held:
+        page = held.page
+        await page.goto(world.url("localhost", "/reports"))
+        await sign_in(page)
+        await page.get_by_role("button", name="Set up a passkey instead").click()
+        await expect(page.get_by_role("heading", level=1)).to_have_text("You are signed in. Keep these codes")
+        await page.get_by_role("link", name="I have kept them").click()
+        await expect(page.get_by_role("heading")).to_have_text("Hello ann on localhost")
+        (session,) = await world.sessions.list_for(world.ann.id)
+        assert session.methods == ("pwd", "hwk", "mfa")
 
 
 async def test_without_javascript_nothing_is_offered_that_does_not_work(world: World, chromium: Browser) -> None:

@@ -46,7 +46,7 @@ class PasskeyLogin:
             proof = await self._prove(browser, unverified, known)
             user = await self._users.get(proof.account_id)
         except PasskeyRefused as error:
-            _log.info("a passkey was refused: %s %s", error.reason, error.detail)
+            _log.info("a passkey was refused: %s %r", error.reason, error.detail)
             raise LoginRefused("bad_passkey") from error
         except NotFound as error:  # deleted a moment ago
             raise LoginRefused("bad_passkey") from error

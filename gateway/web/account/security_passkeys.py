@@ -21,7 +21,7 @@ from gateway.web.console import Console
 from gateway.web.field_words import sentence
 from gateway.web.frame import Frame
 from gateway.web.pages import Pages, redirect
-from gateway.web.passkeys import CREDENTIAL, options_response
+from gateway.web.passkeys import CREDENTIAL, form_of, options_response
 from gateway.web.signed_in import SignedIn, Visitor
 
 _ADD: Final = "add passkey"
@@ -61,6 +61,7 @@ class SecurityPasskeys:
         adding = [
             web.get(f"{page}/new", signed_in(self.new, fresh=True)),
             web.post(f"{page}/options", signed_in(self.options, fresh=True)),
+            web.get(page, self._frame(form_of(self._pages.path(PAGE)))),
             web.post(page, signed_in(self.add, fresh=True)),
         ]
         return [
@@ -87,7 +88,7 @@ class SecurityPasskeys:
         except InvalidInput as error:
             return self._form(visitor, 400, [sentence(each, _LABELS) for each in error.errors], name)
         except PasskeyRefused as error:
-            _log.info("a new passkey was refused: %s %s", error.reason, error.detail)
+            _log.info("a new passkey was refused: %s %r", error.reason, error.detail)
             known = error.reason == "registered_before"
             return self._form(visitor, 409 if known else 400, [_BEFORE if known else _REFUSED], name)
         if proven.recovery_codes:
