@@ -117,6 +117,8 @@ class EnrolPage:
             return None
         if await self._second_factors.of(pending.account_id):
             return None
+        if not await self._signing_in.goes_on(request, pending):  # the session that it adds to is over
+            return None
         return secret, await self._users.get(pending.account_id)
 
     async def refuse(self, request: web.Request, user: User, status: int, error: FieldError) -> web.Response:

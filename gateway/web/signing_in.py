@@ -25,6 +25,7 @@ from gateway.web.handover import Onward, read_challenge
 from gateway.web.pages import Pages, redirect
 from gateway.web.return_to import Destination, Place
 from gateway.web.session_storage import begin_session, browser_session
+from gateway.web.signed_in import FRESH
 from gateway.web.visit import Visits
 
 SECOND_FACTOR: Final = "login/second-factor"
@@ -93,6 +94,9 @@ class SigningIn:
         user = await self._users.get(owner.account_id)
         enrolled = await self._second_factors.of(user.id)
         session = owner.session
+        if not enrolled and self._clock.now() - session.authenticated_at > FRESH:
+            # Whoever finds a browser open must not set up a factor of their own: they confirm who they are first.
+            return redirect(self._pages.path("login", destination, prompt="login", **kept(request.query)))
         secret = await self._pending_logins.begin(
             user,
             session.methods,

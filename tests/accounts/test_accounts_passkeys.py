@@ -404,7 +404,7 @@ MALFORMED = {
     "a number": "1",
     "deep": "[" * 15_000,
     "deep objects": '{"a":' * 3000,
-    "too long": " " * LONGEST_RESPONSE + "{}",
+    "too long": json.dumps(good_answer()) + " " * LONGEST_RESPONSE,
     "NUL": "\0",
     "half a pair": '"\ud800"',
     "no response": changed(lambda answer: answer.pop("response")),

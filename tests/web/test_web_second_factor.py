@@ -9,6 +9,7 @@ import pyotp
 import pytest
 
 from gateway.accounts.users import Changes
+from gateway.web.signed_in import FRESH
 from tests.web.portal import HIDDEN, PASSWORD, Answer, Browser, Portals, World
 
 KEY = re.compile(r'<code class="key">([A-Z2-7 ]+)</code>')
@@ -241,3 +242,31 @@ async def test_the_picture_is_drawn_into_the_page(world: World, browser: Browser
     page = await browser.get("/account/security/app")
     assert "<svg" in page.text
     assert "style=" not in page.text.partition("<body")[2]
+
+
+async def test_an_old_session_sets_up_no_second_factor(world: World, browser: Browser) -> None:
+    await browser.sign_in()
+    world.clock.advance(FRESH)
+    young = await browser.get("/login?prompt=mfa&rd=%2Freports")
+    assert young.location.startswith("/login/enrol")
+    world.clock.advance(1)
+    old = await browser.get("/login?prompt=mfa&rd=%2Freports")
+    assert old.location.startswith("/login?rd=")
+    assert old.location.endswith("prompt=login")
+    confirmed = await browser.sign_in(old.location)
+    assert confirmed.location.endswith("/reports")
+    again = await browser.get("/login?prompt=mfa&rd=%2Freports")
+    assert again.location.startswith("/login/enrol")
+
+
+async def test_a_session_that_is_over_sets_up_no_second_factor(world: World, browser: Browser) -> None:
+    await browser.sign_in()
+    asked = await browser.get("/login?prompt=mfa")
+    page = await browser.get(asked.location)
+    (session,) = await world.sessions.list_for(world.ann.id)
+    await world.sessions.revoke(session.id)
+    assert (await browser.get(asked.location)).location == "/login"
+    code = app_of(page).at(world.clock.now())
+    done = await browser.send("POST", asked.location, data=form_of(page, code=code))
+    assert (done.status, done.location) == (303, "/login")
+    assert not await world.accounts.second_factors.of(world.ann.id)
