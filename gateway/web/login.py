@@ -173,7 +173,7 @@ class LoginPage:
         owner = (await browser_session(request)).owner
         prompted = Prompted.of(request.query, owner)
         continuing = await self._continuations.of(destination)
-        passkey = await self._passkey(request, destination, prompted, owner)
+        passkey = await self._passkey(destination, prompted, owner)
         token = self._csrf.before_login(request, FORM)
         response = self._pages.render(
             "login",
@@ -197,17 +197,19 @@ class LoginPage:
         return response
 
     async def _passkey(
-        self, request: web.Request, destination: Destination | None, prompted: Prompted, owner: SessionOwner | None
+        self, destination: Destination | None, prompted: Prompted, owner: SessionOwner | None
     ) -> Mapping[str, str] | None:
         """Return where a passkey is sent, and where to ask what it signs; None when there is none to be used."""
         if self._passkeys is None:
             return None
-        confirming = owner is not None and request.query.get("prompt") == "login"
-        if confirming and owner is not None and not await self._passkeys.list_for(owner.account_id):
-            return None
+        query = dict(prompted.query)
+        if owner is not None and not prompted.switching:  # one of their own, whatever it is that asks them
+            query["prompt"] = "login"
+            if not await self._passkeys.list_for(owner.account_id):
+                return None
         return {
-            "action": self._pages.path(PASSKEY, destination, **prompted.query),
-            "options": self._pages.path(f"{PASSKEY}/options", None, **prompted.query),
+            "action": self._pages.path(PASSKEY, destination, **query),
+            "options": self._pages.path(f"{PASSKEY}/options", None, **query),
         }
 
 

@@ -359,6 +359,17 @@ async def test_only_ones_own_passkey_confirms(world: World, browser: Browser, st
     assert (await browser.get(f"{SECURITY}/passkeys/new")).status == 200
 
 
+async def test_a_passkey_confirms_where_a_recent_sign_in_is_asked_for(
+    world: World, browser: Browser, key: SoftPasskey
+) -> None:
+    await use(browser, key)
+    world.clock.advance(60)
+    done = await use(browser, key, Wrong(no_handle=True), "/login?max_age=30&rd=/reports")
+    assert (done.status, done.location) == (303, world.url("localhost", "/reports"))
+    (session, *_) = await world.sessions.list_for(world.ann.id)
+    assert session.authenticated_at == world.clock.now()
+
+
 async def test_who_has_no_passkey_is_not_asked_to_confirm_with_one(world: World, browser: Browser) -> None:
     await browser.sign_in()
     page = await browser.get("/login?prompt=login")
