@@ -143,6 +143,10 @@ class Sessions:
         """End the sessions of one login on all hosts. Returns how many there were."""
         return await self._revoke(_SQL["lock_account_of_login"], _SQL["revoke_login"], UUID(login_id))
 
+    async def revoke_login_of(self, account_id: str, login_id: str) -> int:
+        """End the sessions of one login, if it is this account's. Returns how many there were."""
+        return await self._revoke(_SQL["lock_account"], _SQL["revoke_login_of"], UUID(account_id), UUID(login_id))
+
     async def revoke_account(self, account_id: str, except_login: str | None = None) -> int:
         """End an account's sessions, but for those of one login. Returns how many there were."""
         kept = UUID(except_login) if except_login else None

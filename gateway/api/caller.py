@@ -77,7 +77,13 @@ class Callers:
 
         Raises Refused for another person's account, whether or not it exists.
         """
-        identity = await self.identity(request)
+        verified, user = await self.named(request, reference)
+        return verified.identity, user
+
+    async def named(self, request: web.Request, reference: str) -> tuple[Verified, User]:
+        """Return with what somebody calls, and the user they name. Raises as ``owner_of`` does."""
+        verified = await self.verified(request)
+        identity = verified.identity
         if reference in {"me", identity.user_id, identity.username}:
             reference = identity.user_id
         elif not identity.is_admin:
@@ -85,7 +91,7 @@ class Callers:
         user = await self._users.find(reference)
         if user is None:
             raise NotFound("no such user")
-        return identity, user
+        return verified, user
 
     async def _recognised(self, request: web.Request) -> Verified:
         verified = await self._resolver.resolve(request.headers, _KINDS, self._host)

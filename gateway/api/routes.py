@@ -10,6 +10,7 @@ from gateway.api.caller import Callers
 from gateway.api.invitations import InvitationsApi
 from gateway.api.login import LoginApi
 from gateway.api.profile import ProfileApi
+from gateway.api.sessions import SessionsApi
 from gateway.api.users import UsersApi
 from gateway.clock import Clock
 from gateway.config.settings import Settings
@@ -48,5 +49,8 @@ def build_api(
     invitations = InvitationsApi(callers, accounts.recovery.invitations)
     profile = ProfileApi(callers, accounts.users)
     tokens = ApiTokensApi(callers, accounts.api_tokens)
+    sessions = SessionsApi(callers, accounts.sessions)
     # Fixed addresses first: `/users/me` is no user's name.
-    return [route for each in (profile, login, tokens, users, invitations) for route in each.routes(server.prefix)]
+    return [
+        route for each in (profile, login, tokens, sessions, users, invitations) for route in each.routes(server.prefix)
+    ]

@@ -45,6 +45,7 @@ NAVIGATION: Final = (
         later("Sign-in security"),
         later("Authenticator apps and recovery codes, beside your password"),
     ),
+    Section("account/sessions", later("Sessions"), later("Where you are signed in, and how to sign out there")),
     Section(
         "account/applications",
         later("Connected applications"),

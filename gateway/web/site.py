@@ -24,6 +24,7 @@ from gateway.web.account.clients import ClientPages
 from gateway.web.account.overview import AccountPage
 from gateway.web.account.security import SecurityPage
 from gateway.web.account.security_passkeys import SecurityPasskeys
+from gateway.web.account.sessions import SessionsPage
 from gateway.web.authorize import AUTHORIZE, AuthorizePage
 from gateway.web.consent import ConsentPage
 from gateway.web.console import Console
@@ -329,6 +330,13 @@ class _Parts:
             enrolment=accounts.passkey_enrolment,
             may_add=accounts.second_factors.passkeys_open,
         )
+        sessions = SessionsPage(
+            pages=self.pages,
+            signed_in=self.signed_in,
+            console=console,
+            sessions=accounts.sessions,
+            refresh_tokens=accounts.refresh_tokens,
+        )
         applications = ApplicationsPage(
             pages=self.pages,
             signed_in=self.signed_in,
@@ -348,7 +356,7 @@ class _Parts:
             )
             for by_admin in (False, True)
         )
-        return account, security, passkeys, applications, *clients
+        return account, security, passkeys, sessions, applications, *clients
 
 
 def home(settings: Settings, rules: RuleTable, pages: Pages) -> str:

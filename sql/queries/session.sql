@@ -67,6 +67,9 @@ delete from session where id = $1 returning id;
 -- name: revoke_login
 delete from session where login_id = $1 returning id;
 
+-- name: revoke_login_of
+delete from session where account_id = $1 and login_id = $2 returning id;
+
 -- name: revoke_account
 delete from session where account_id = $1 and ($2::uuid is null or login_id <> $2) returning id;
 

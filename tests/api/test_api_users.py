@@ -115,6 +115,9 @@ TABLE: dict[tuple[str, str, Any], tuple[int, int, int, int]] = {
     ("GET", "/api/v1/users/{id}/api-tokens", None): (200, 200, 403, 401),
     ("POST", "/api/v1/users/{id}/api-tokens", '{"name": "ci", "scopes": []}'): (201, 201, 403, 401),
     ("DELETE", "/api/v1/users/{id}/api-tokens/nosuch", None): (404, 404, 403, 401),
+    ("GET", "/api/v1/users/{id}/sessions", None): (200, 200, 403, 401),
+    ("DELETE", "/api/v1/users/{id}/sessions/nosuch", None): (404, 404, 403, 401),
+    ("DELETE", "/api/v1/users/{id}/sessions", None): (200, 200, 403, 401),
     ("DELETE", "/api/v1/users/{id}", None): (204, 204, 403, 401),
 }
 
