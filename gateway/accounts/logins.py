@@ -28,8 +28,8 @@ class ActiveLogin:
     def browser(self) -> str:
         return browser_words(self.user_agent)
 
-    def document(self, current: str) -> dict[str, Any]:
-        """Return the login as the JSON API shows one; ``current`` is the id of the caller's own."""
+    def document(self, current: str | None) -> dict[str, Any]:
+        """Return the login as the JSON API shows one; ``current`` is the id of the caller's own, if they have one."""
         return {
             "id": self.id,
             "browser": self.browser,
