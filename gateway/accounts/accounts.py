@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from gateway.accounts.api_tokens import ApiTokens
 from gateway.accounts.attempts import Attempts
 from gateway.accounts.devices import KnownDevices
-from gateway.accounts.factors.ceremony import RelyingParty
+from gateway.accounts.factors.ceremony import RelyingParty, can_be_asked
 from gateway.accounts.factors.challenges import Challenges
 from gateway.accounts.factors.enrolling import PasskeyEnrolment
 from gateway.accounts.factors.factors import ATTEMPTS_KIND, SecondFactors
@@ -111,4 +111,5 @@ def build_second_factors(
         devices=devices,
         attempts=Attempts(ATTEMPTS_KIND, database, settings.login, clock),
         settings=settings.second_factors,
+        passkeys_open=settings.second_factors.passkeys and can_be_asked(settings.server.public_host),
     )

@@ -278,6 +278,7 @@ async def test_an_unknown_passkey_signs_nobody_in(ring: Keyring) -> None:
     stranger = soft(handle=UUID(ann.id).bytes)
     with refused("unknown"):
         await ring.passkeys.login(HERE, json.dumps(stranger.get(ring.passkeys.login_options(HERE))))
+    assert await ring.office.count("passkey_challenge") == 0
 
 
 @pytest.mark.parametrize(

@@ -477,6 +477,14 @@ async def test_where_they_are_off_nothing_asks_for_passkeys_and_old_ones_can_go(
     assert (await remove(visitor, closed)).status == 303
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
+async def test_where_the_portal_has_no_name_nothing_asks_for_passkeys(portals: Portals, client: Any, host: str) -> None:
+    world = await portals.open(server={"public_url": f"https://{host}"})
+    page = await Browser(world, client).get("/login")
+    assert page.status == 200
+    assert 'id="passkey"' not in page.text
+
+
 async def test_below_a_prefix_every_address_keeps_it(portals: Portals, client: Any) -> None:
     world = await portals.open(server={"prefix": "/auth"})
     browser, key = Browser(world, client), key_of(world)

@@ -5,6 +5,7 @@ Only this file calls the library. What it reads was written by anybody: whatever
 
 from __future__ import annotations
 
+import ipaddress
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping, Sequence
@@ -74,6 +75,15 @@ class Assertion:
     backup_eligible: bool
     backed_up: bool
     user_verified: bool
+
+
+def can_be_asked(host: str) -> bool:
+    """Say whether browsers make passkeys for a host: for names, not for addresses (section 5.1.3)."""
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return True
+    return False
 
 
 def read_response(unverified: str) -> UnverifiedResponse:

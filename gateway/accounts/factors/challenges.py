@@ -48,20 +48,24 @@ class Challenges:
         head = ends_at.to_bytes(_END_BYTES, "big") + secrets.token_bytes(_NONCE_BYTES)
         return head + self._mac(head, purpose, account_id, binding)
 
-    async def take(
-        self, unverified: bytes, purpose: Purpose, account_id: str, binding: str, connection: Executor
-    ) -> None:
-        """Use a challenge up. Raises PasskeyRefused for one that is not ours, not for this, over, or used before."""
+    def check(self, unverified: bytes, purpose: Purpose, account_id: str, binding: str) -> None:
+        """Raise PasskeyRefused for a challenge that is not ours, not for this, or over."""
         head, mac = unverified[: -sha256().digest_size], unverified[-sha256().digest_size :]
         expected = self._mac(head, purpose, account_id, binding)
         if len(unverified) != _LENGTH or not hmac.compare_digest(mac, expected):
             raise PasskeyRefused("challenge")
-        now = self._clock.now()
         ends_at = int.from_bytes(head[:_END_BYTES], "big")
-        if ends_at <= now.timestamp():
+        if ends_at <= self._clock.now().timestamp():
             raise PasskeyRefused("challenge_expired")
+
+    async def take(
+        self, unverified: bytes, purpose: Purpose, account_id: str, binding: str, connection: Executor
+    ) -> None:
+        """Use a challenge up. Raises PasskeyRefused as `check` does, and for one that was used before."""
+        self.check(unverified, purpose, account_id, binding)
         # Remembered a little longer than it is good for: clocks of several gateways may differ.
-        used = await connection.execute(_SQL["use_challenge"], sha256(unverified).digest(), now + 2 * LIFETIME)
+        forget_at = self._clock.now() + 2 * LIFETIME
+        used = await connection.execute(_SQL["use_challenge"], sha256(unverified).digest(), forget_at)
         if not used:
             raise PasskeyRefused("challenge_used")
 

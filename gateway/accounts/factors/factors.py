@@ -67,6 +67,7 @@ class SecondFactors:
         devices: KnownDevices,
         attempts: Attempts,
         settings: SecondFactorSettings,
+        passkeys_open: bool,
     ) -> None:
         self._database = database
         self.totps = totps
@@ -74,17 +75,13 @@ class SecondFactors:
         self._devices = devices
         self._attempts = attempts
         self._settings = settings
+        self.passkeys_open = passkeys_open
         self._required_roles = frozenset(settings.required_roles)
 
     @property
     def remember_for(self) -> timedelta | None:
         """For how long a device may be trusted; None when none may."""
         return self._settings.remember_for or None
-
-    @property
-    def passkeys_open(self) -> bool:
-        """Say whether passkeys may be used."""
-        return self._settings.passkeys
 
     def required_of(self, user: User) -> bool:
         """Say whether one of the user's roles demands a second factor."""

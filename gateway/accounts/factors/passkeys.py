@@ -158,10 +158,11 @@ class Passkeys:
     ) -> Proof:
         """Check one answer from top to bottom (section 7.2)."""
         response = read_response(unverified)
-        await self._challenges.take(response.challenge, purpose, account_id, binding, self._database)
+        self._challenges.check(response.challenge, purpose, account_id, binding)
         row = await self._database.fetchrow(_SQL["by_credential"], response.credential_id)
-        if row is None:
+        if row is None:  # before anything is written: strangers must not be able to fill a table
             raise PasskeyRefused("unknown")
+        await self._challenges.take(response.challenge, purpose, account_id, binding, self._database)
         passkey = Passkey.of(row)
         _check_owner(passkey, account_id, response.user_handle)
         said = verify_assertion(response, self._party, passkey.public_key, user_verification=user_verification)
