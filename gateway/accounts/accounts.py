@@ -18,6 +18,7 @@ from gateway.accounts.factors.pending import PendingLogins
 from gateway.accounts.factors.recovery_codes import RecoveryCodes
 from gateway.accounts.factors.totp import Totps
 from gateway.accounts.login import PasswordLogin, Sleep
+from gateway.accounts.mail.notices import Notices
 from gateway.accounts.passwords import PasswordHasher
 from gateway.accounts.recovery.recovery import Recovery, build_recovery
 from gateway.accounts.sessions import Sessions
@@ -68,11 +69,11 @@ def build_accounts(
     access_tokens = AccessTokens(keys, settings.issuer, settings.tokens.access_lifetime, clock)
     devices = KnownDevices(database, clock)
     login = PasswordLogin(database, users, hasher, settings, clock, sleep)
-    second_factors = build_second_factors(settings, database, master_key, devices, clock)
+    recovery = build_recovery(settings, database, master_key, clock, feed, users, login)
+    second_factors = build_second_factors(settings, database, master_key, devices, recovery.notices, clock)
     server, challenges = settings.server, Challenges(master_key, clock)
     party = RelyingParty(server.public_host, server.public_origin, settings.branding.name)
     passkeys = Passkeys(database, challenges, party, clock)
-    recovery = build_recovery(settings, database, master_key, clock, feed, users, login)
     return Accounts(
         hasher=hasher,
         users=users,
@@ -82,7 +83,7 @@ def build_accounts(
         devices=devices,
         passkeys=passkeys,
         passkey_login=PasskeyLogin(passkeys, users, settings.registration),
-        passkey_enrolment=PasskeyEnrolment(database, passkeys, second_factors, recovery.notices),
+        passkey_enrolment=PasskeyEnrolment(database, passkeys, second_factors),
         sessions=Sessions(database, settings.sessions, clock, feed),
         api_tokens=ApiTokens(database, clock, feed),
         keys=keys,
@@ -101,7 +102,12 @@ def build_accounts(
 
 
 def build_second_factors(
-    settings: Settings, database: Database, master_key: MasterKey, devices: KnownDevices, clock: Clock
+    settings: Settings,
+    database: Database,
+    master_key: MasterKey,
+    devices: KnownDevices,
+    notices: Notices,
+    clock: Clock,
 ) -> SecondFactors:
     """Wire what people prove beside their password."""
     return SecondFactors(
@@ -112,4 +118,5 @@ def build_second_factors(
         attempts=Attempts(ATTEMPTS_KIND, database, settings.login, clock),
         settings=settings.second_factors,
         passkeys_open=settings.second_factors.passkeys and can_be_asked(settings.server.public_host),
+        notices=notices,
     )

@@ -10,7 +10,8 @@ select id, name, sealed_secret from totp where id = $1 and account_id = $2 and c
 
 -- name: prove_totp
 update totp set confirmed_at = $3, last_used_at = $3, last_step = $4, name = coalesce($5, name)
-where id = $1 and account_id = $2 and confirmed_at is null;
+where id = $1 and account_id = $2 and confirmed_at is null
+returning name;
 
 -- name: totps
 select id, name, sealed_secret, created_at, last_used_at, last_step from totp

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
+import aiohttp
 import pyotp
 import pytest
 
@@ -270,3 +271,16 @@ async def test_a_session_that_is_over_sets_up_no_second_factor(world: World, bro
     done = await browser.send("POST", asked.location, data=form_of(page, code=code))
     assert (done.status, done.location) == (303, "/login")
     assert not await world.accounts.second_factors.of(world.ann.id)
+
+
+async def test_the_owner_hears_of_apps_that_come_and_go(portals: Portals, client: aiohttp.ClientSession) -> None:
+    world = await portals.open(mail={"url": "smtp://127.0.0.1:9", "from": "Acme <acme@example.com>"})
+    browser = Browser(world, client)
+    await browser.sign_in()
+    before = await world.count("outgoing_mail")
+    await set_up(world, browser)
+    assert await world.count("outgoing_mail") == before + 1
+    (app,) = await world.accounts.second_factors.totps.list_for(world.ann.id)
+    page = await browser.get("/account/security")
+    await browser.send("POST", f"/account/security/app/{app.id}/remove", data={"csrf_token": page.token})
+    assert await world.count("outgoing_mail") == before + 2

@@ -10,7 +10,6 @@ from uuid import UUID
 from gateway.accounts.factors.factors import SecondFactors
 from gateway.accounts.factors.passkey import check_name
 from gateway.accounts.factors.passkeys import DEVICE_BOUND, SYNCED, Passkeys
-from gateway.accounts.mail.notices import Notices
 from gateway.accounts.user import User
 from gateway.storage.database import Database
 
@@ -24,13 +23,12 @@ class Added:
 
 
 class PasskeyEnrolment:
-    """Adds, renames and removes, and tells the owner. ``binding`` is a secret that the asking browser holds."""
+    """Adds, renames and removes. ``binding`` is a secret that the asking browser holds."""
 
-    def __init__(self, database: Database, passkeys: Passkeys, second_factors: SecondFactors, notices: Notices) -> None:
+    def __init__(self, database: Database, passkeys: Passkeys, second_factors: SecondFactors) -> None:
         self._database = database
         self._passkeys = passkeys
         self._second_factors = second_factors
-        self._notices = notices
 
     async def options(self, user: User, binding: str) -> dict[str, Any]:
         """Return what the browser is asked to make. Raises InvalidInput when there is no room."""
@@ -42,8 +40,7 @@ class PasskeyEnrolment:
         made = await self._passkeys.verify_new(user.id, binding, unverified)
         async with self._database.transaction() as connection:
             passkey = await self._passkeys.add(connection, user.id, name, made)
-            proven = await self._second_factors.added(user.id, connection)
-            await self._notices.factor_changed(user, passkey.name, added=True, connection=connection)
+            proven = await self._second_factors.added(user, passkey.name, connection)
         return Added(SYNCED if passkey.is_synced else DEVICE_BOUND, proven.recovery_codes)
 
     async def rename(self, account_id: str, passkey_id: UUID, name: str) -> None:
@@ -54,5 +51,4 @@ class PasskeyEnrolment:
         """Remove a passkey. Raises NotFound, and InvalidInput for the last factor where a role demands one."""
         async with self._database.transaction() as connection:
             name = await self._passkeys.remove(connection, user.id, passkey_id)
-            await self._second_factors.removed(user, connection)
-            await self._notices.factor_changed(user, name, added=False, connection=connection)
+            await self._second_factors.removed(user, name, connection)

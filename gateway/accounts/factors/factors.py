@@ -13,6 +13,7 @@ from gateway.accounts.attempts import Attempts
 from gateway.accounts.devices import KnownDevices, distrust_devices
 from gateway.accounts.factors.recovery_codes import RecoveryCodes
 from gateway.accounts.factors.totp import DIGITS, MOST_PER_ACCOUNT, Enrolment, Totps
+from gateway.accounts.mail.notices import Notices
 from gateway.accounts.user import User
 from gateway.config.factors import SecondFactorSettings
 from gateway.errors import FieldError, InvalidInput, NotFound
@@ -68,6 +69,7 @@ class SecondFactors:
         attempts: Attempts,
         settings: SecondFactorSettings,
         passkeys_open: bool,
+        notices: Notices,
     ) -> None:
         self._database = database
         self.totps = totps
@@ -76,6 +78,7 @@ class SecondFactors:
         self._attempts = attempts
         self._settings = settings
         self.passkeys_open = passkeys_open
+        self._notices = notices
         self._required_roles = frozenset(settings.required_roles)
 
     @property
@@ -130,16 +133,16 @@ class SecondFactors:
             raise NotFound("no such app is being set up")
         async with self._database.transaction() as connection:
             await connection.fetchrow(_SQL["lock_account"], UUID(user.id))
-            if not await self.totps.prove(user.id, identifier, code.replace(" ", ""), name, connection):
-                return None
-            return await self.added(user.id, connection)
+            proven = await self.totps.prove(user.id, identifier, code.replace(" ", ""), name, connection)
+            return await self.added(user, proven, connection) if proven is not None else None
 
-    async def added(self, account_id: str, connection: Executor) -> Proven:
-        """Do what goes with a new factor, in its transaction: codes for the first one, trust in no device."""
-        await distrust_devices(connection, account_id)
-        row = await connection.fetchrow(_SQL["summary"], UUID(account_id))
+    async def added(self, user: User, name: str, connection: Executor) -> Proven:
+        """Do what goes with a new factor, in its transaction: its owner hears of it, trust in no device, codes."""
+        await self._notices.factor_changed(user, name, added=True, connection=connection)
+        await distrust_devices(connection, user.id)
+        row = await connection.fetchrow(_SQL["summary"], UUID(user.id))
         if row is not None and row["recovery_codes"] == 0:
-            return Proven(await self._recovery_codes.renew(account_id, connection))
+            return Proven(await self._recovery_codes.renew(user.id, connection))
         return Proven()
 
     async def check_room(self, account_id: str, name: str) -> str:
@@ -161,11 +164,12 @@ class SecondFactors:
             name = await connection.fetchval(_SQL["drop_totp"], identifier, UUID(user.id))
             if name is None:
                 raise NotFound("no such app")
-            await self.removed(user, connection)
+            await self.removed(user, str(name), connection)
         return str(name)
 
-    async def removed(self, user: User, connection: Executor) -> None:
+    async def removed(self, user: User, name: str, connection: Executor) -> None:
         """Do what goes with a removed factor, in its transaction. Raises InvalidInput: the last one is demanded."""
+        await self._notices.factor_changed(user, name, added=False, connection=connection)
         row = await connection.fetchrow(_SQL["summary"], UUID(user.id))
         if row is not None and (row["totps"] or row["passkeys"]):
             return

@@ -70,14 +70,17 @@ class Totps:
         row = await self._unproven(user.id, totp_id)
         return self._enrolment(str(row[0]), row[1], user) if row is not None else None
 
-    async def prove(self, account_id: str, totp_id: UUID, code: str, name: str | None, connection: Executor) -> bool:
-        """Take the first code of an app: from now on it counts. Returns False for a wrong one."""
+    async def prove(
+        self, account_id: str, totp_id: UUID, code: str, name: str | None, connection: Executor
+    ) -> str | None:
+        """Take the first code of an app: from now on it counts. Returns its name, or None for a wrong code."""
         row = await self._unproven(account_id, totp_id)
         step = self._step_of(row[1], code) if row is not None else None
         if step is None:
-            return False
+            return None
         now = self._clock.now()
-        return bool(await connection.execute(_SQL["prove_totp"], totp_id, UUID(account_id), now, step, name))
+        proven: str | None = await connection.fetchval(_SQL["prove_totp"], totp_id, UUID(account_id), now, step, name)
+        return proven
 
     async def verify(self, account_id: str, code: str) -> bool:
         """Take a code of any of the account's apps; each is good once."""
