@@ -15,11 +15,13 @@ from typing import Any, Final
 from uuid import UUID
 
 from gateway.clock import Clock
-from gateway.errors import FieldError, InvalidInput, NotFound
+from gateway.errors import FieldError, InvalidInput, NotFound, TargetRejected
+from gateway.policy.host import parse_host
 from gateway.storage.database import Database
 from gateway.storage.events import EventFeed, publish
 from gateway.storage.lookup import Lookup
 from gateway.storage.statements import statements
+from gateway.translation.words import later
 
 PREFIX: Final = "gwt_"
 _ALPHABET: Final = string.ascii_letters + string.digits
@@ -30,9 +32,22 @@ _TOKEN: Final = re.compile(r"gwt_([0-9A-Za-z]{16})([0-9A-Za-z]{43})([0-9a-f]{8})
 _SCOPE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,100}", re.ASCII)
 _MOST_PER_ACCOUNT: Final = 500
 _MOST_SCOPES: Final = 100
+_MOST_KEPT_TO: Final = 100
+_LONGEST_KEPT_TO: Final = 253  # of a host (RFC 1035 section 2.3.4, as text)
 _NAME_LENGTH: Final = 100
 _LONGEST: Final = timedelta(days=3650)
 _SQL: Final = statements("api_token")
+
+
+@dataclass(frozen=True, slots=True)
+class KeptTo:
+    """Where a token is good: on these routes (names) and hosts (exact, or ``*.`` and one). None is everywhere."""
+
+    routes: tuple[str, ...] | None = None
+    hosts: tuple[str, ...] | None = None
+
+
+EVERYWHERE: Final = KeptTo()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +61,7 @@ class ApiToken:
     created_at: datetime
     expires_at: datetime | None
     last_used_at: datetime | None = None
+    kept_to: KeptTo = EVERYWHERE
 
     def document(self) -> dict[str, Any]:
         """Return the token as the JSON API shows one."""
@@ -53,6 +69,8 @@ class ApiToken:
             "id": self.id,
             "name": self.name,
             "scopes": list(self.scopes),
+            "routes": None if self.kept_to.routes is None else list(self.kept_to.routes),
+            "hosts": None if self.kept_to.hosts is None else list(self.kept_to.hosts),
             "created_at": self.created_at.isoformat(),
             "expires_at": self.expires_at.isoformat() if self.expires_at else None,
             "last_used_at": self.last_used_at.isoformat() if self.last_used_at else None,
@@ -72,6 +90,13 @@ class ApiTokenOwner:
     email: str
     name: str
     roles: tuple[str, ...]
+    routes: frozenset[str] | None = None
+    hosts: frozenset[str] | None = None
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the token is kept to some routes or hosts; it opens nothing of the gateway's own."""
+        return self.routes is not None or self.hosts is not None
 
 
 class ApiTokens:
@@ -84,20 +109,25 @@ class ApiTokens:
         self._owners = Lookup(database, _SQL["find"])
 
     async def create(
-        self, account_id: str, name: str, scopes: Iterable[str] = (), expires_in: timedelta | None = None
+        self,
+        account_id: str,
+        name: str,
+        scopes: Iterable[str] = (),
+        expires_in: timedelta | None = None,
+        kept_to: KeptTo = EVERYWHERE,
     ) -> tuple[ApiToken, str]:
         """Make a token. Returns it and, this once, its text. Raises InvalidInput."""
         chosen = sorted(set(scopes))
         _check(name, chosen, expires_in)
+        kept = checked_reach(kept_to)
         if await self._database.fetchval(_SQL["count"], UUID(account_id)) >= _MOST_PER_ACCOUNT:
             raise InvalidInput([FieldError("name", f"there are {_MOST_PER_ACCOUNT} tokens already: delete some first")])
         now = self._clock.now()
         expires_at = now + expires_in if expires_in else None
         token_id, secret = _random(_ID_LENGTH), _random(_SECRET_LENGTH)
-        await self._database.execute(
-            _SQL["insert"], token_id, _hash(secret), UUID(account_id), name, chosen, now, expires_at
-        )
-        token = ApiToken(token_id, account_id, name, tuple(chosen), now, expires_at)
+        values = (UUID(account_id), name, chosen, now, expires_at, kept.routes, kept.hosts)
+        await self._database.execute(_SQL["insert"], token_id, _hash(secret), *values)
+        token = ApiToken(token_id, account_id, name, tuple(chosen), now, expires_at, kept_to=kept)
         return token, f"{PREFIX}{token_id}{secret}{_checksum(token_id + secret)}"
 
     async def find(self, unverified_token: str) -> ApiTokenOwner | None:
@@ -118,6 +148,8 @@ class ApiTokens:
             email=row["email"],
             name=row["name"],
             roles=tuple(row["roles"]),
+            routes=None if row["routes"] is None else frozenset(row["routes"]),
+            hosts=None if row["hosts"] is None else frozenset(row["hosts"]),
         )
 
     async def list_for(self, account_id: str) -> list[ApiToken]:
@@ -132,6 +164,7 @@ class ApiTokens:
                 created_at=row["created_at"],
                 expires_at=row["expires_at"],
                 last_used_at=row["last_used_at"],
+                kept_to=KeptTo(_listed(row["routes"]), _listed(row["hosts"])),
             )
             for row in rows
         ]
@@ -167,6 +200,45 @@ def _check(name: str, scopes: Sequence[str], expires_in: timedelta | None) -> No
         errors.append(FieldError("expires_in", "must be from 1 second to 10 years"))
     if errors:
         raise InvalidInput(errors)
+
+
+def checked_reach(kept_to: KeptTo) -> KeptTo:
+    """Return what a token is kept to in its one spelling. Raises InvalidInput; an empty list would open nothing."""
+    errors = []
+    routes, hosts = kept_to.routes, kept_to.hosts
+    if routes is not None and not _is_list(routes):
+        errors.append(FieldError("routes", later("must be names of routes, at least one and at most 100")))
+    if hosts is not None:
+        try:
+            hosts = tuple(_host(each) for each in hosts)
+        except TargetRejected:
+            hosts = ()
+        if not _is_list(hosts):
+            errors.append(
+                FieldError("hosts", later("must be hosts such as wiki.example.com or *.example.com, without ports"))
+            )
+    if errors:
+        raise InvalidInput(errors)
+    return KeptTo(_once(routes), _once(hosts))
+
+
+def _is_list(names: Sequence[str]) -> bool:
+    return 1 <= len(names) <= _MOST_KEPT_TO and all(
+        1 <= len(name) <= _LONGEST_KEPT_TO and name.isprintable() for name in names
+    )
+
+
+def _host(text: str) -> str:
+    wildcard = text.startswith("*.")
+    return ("*." if wildcard else "") + parse_host(text.removeprefix("*."))
+
+
+def _once(names: Sequence[str] | None) -> tuple[str, ...] | None:
+    return None if names is None else tuple(sorted(set(names)))
+
+
+def _listed(names: Sequence[str] | None) -> tuple[str, ...] | None:
+    return None if names is None else tuple(names)
 
 
 def _random(length: int) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from aiohttp import web
 
-from gateway.accounts.api_tokens import ApiTokens
+from gateway.accounts.api_tokens import ApiTokens, KeptTo
 from gateway.api.caller import Callers
 from gateway.api.fields import read_fields
 from gateway.api.reply import reply
@@ -34,9 +35,11 @@ class ApiTokensApi:
         name, scopes, expires_in = fields.text("name"), fields.texts("scopes") or [], fields.whole("expires_in")
         if expires_in is not None and not 0 < expires_in <= 10 * 366 * 86400:
             fields.refuse("expires_in", "must be a number of seconds, at most ten years")
+        routes, hosts = fields.texts("routes"), fields.texts("hosts")
         fields.done()
+        kept_to = KeptTo(_tuple(routes), _tuple(hosts))
         lifetime = timedelta(seconds=expires_in) if expires_in is not None else None
-        token, text = await self._api_tokens.create(user.id, name, scopes, lifetime)
+        token, text = await self._api_tokens.create(user.id, name, scopes, lifetime, kept_to)
         return reply({**token.document(), "token": text}, 201)
 
     async def page(self, request: web.Request) -> web.Response:
@@ -47,3 +50,7 @@ class ApiTokensApi:
         _, user = await self._callers.owner_of(request, request.match_info["user"])
         await self._api_tokens.revoke(user.id, request.match_info["id"])
         return reply({"success": True})
+
+
+def _tuple(names: Sequence[str] | None) -> tuple[str, ...] | None:
+    return None if names is None else tuple(names)

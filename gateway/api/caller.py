@@ -33,6 +33,11 @@ LACKS_SCOPE: Final = Problem(
 )
 
 
+KEPT_ELSEWHERE: Final = Problem(
+    403, "token_kept", "The token is kept to some routes or hosts: the gateway's own API is none of them."
+)
+
+
 class Callers:
     """Resolves callers and what they may do."""
 
@@ -100,6 +105,9 @@ class Callers:
         audiences = verified.identity.audiences
         if audiences is not None and self._issuer not in audiences:
             raise CredentialRejected("wrong_audience")
+        if verified.identity.is_kept:
+            # It could make a token that is not, or read what its owner has elsewhere.
+            raise Refused(KEPT_ELSEWHERE)
         if verified.kind is CredentialKind.SESSION and request.method not in _SAFE:
             self._refuse_cross_site(request)
         return verified

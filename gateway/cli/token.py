@@ -7,9 +7,11 @@ from typing import Any
 
 import click
 
+from gateway.accounts.api_tokens import KeptTo
 from gateway.cli.context import config_option, output_option, settings_from
 from gateway.cli.output import emit, run
 from gateway.cli.workshop import named_user, workshop
+from gateway.config.rules import compile_rules
 from gateway.config.scalars import parse_duration
 
 
@@ -31,20 +33,35 @@ def command() -> None:
 @click.argument("user")
 @click.option("--name", required=True, help="What the token is for.")
 @click.option("--scope", "scopes", multiple=True, help="A scope; may be repeated.")
+@click.option("--route", "routes", multiple=True, help="A route that it is kept to; may be repeated.")
+@click.option("--host", "hosts", multiple=True, help="A host that it is kept to; may be repeated.")
 @click.option("--expires", "lifetime", callback=_lifetime, help="How long it lives, such as 90d. Without: for ever.")
 @config_option
 @output_option
 @click.pass_context
 def create(
-    context: click.Context, user: str, name: str, scopes: tuple[str, ...], lifetime: timedelta | None, output: str
+    context: click.Context,
+    *,
+    user: str,
+    name: str,
+    scopes: tuple[str, ...],
+    routes: tuple[str, ...],
+    hosts: tuple[str, ...],
+    lifetime: timedelta | None,
+    output: str,
 ) -> None:
     """Make a token and print it, this once."""
     settings = settings_from(context)
+    known = {rule.name for rule in compile_rules(settings).rules}
+    unknown = [route for route in routes if route not in known]
+    if unknown:
+        raise click.UsageError(f"there is no route {unknown[0]!r}: `gateway config show` lists them")
+    kept_to = KeptTo(routes or None, hosts or None)
 
     async def work() -> dict[str, Any]:
         async with workshop(settings) as accounts:
             owner = await named_user(accounts, user)
-            token, text = await accounts.api_tokens.create(owner.id, name, scopes, lifetime)
+            token, text = await accounts.api_tokens.create(owner.id, name, scopes, lifetime, kept_to)
             return {"user": owner.username, **token.document(), "token": text}
 
     made = run(work())

@@ -94,6 +94,8 @@ class Authenticators:
             kind=CredentialKind.API_TOKEN,
             authenticated_at=owner.created_at,
             scopes=owner.scopes,
+            routes=owner.routes,
+            hosts=owner.hosts,
             methods=(),
         )
         return Verified(

@@ -31,7 +31,9 @@ class Identity:
     ``roles`` are sorted and unique. ``scopes`` is None when the credential is not limited by scopes
     (a session is its owner); an API token or JWT carries the set it was given. ``audiences`` are whom a
     JWT is for, None for what is not limited by that; ``client_id`` names the OAuth client that it was
-    given to. ``methods`` are RFC 8176 names of how the person authenticated.
+    given to. ``routes`` (names) and ``hosts`` (as routes spell them) are what an API token is kept to,
+    None for no limit; one that is kept opens nothing of the gateway's own. ``methods`` are RFC 8176
+    names of how the person authenticated.
     """
 
     user_id: str
@@ -44,8 +46,15 @@ class Identity:
     scopes: frozenset[str] | None = None
     audiences: frozenset[str] | None = None
     client_id: str = ""
+    routes: frozenset[str] | None = None
+    hosts: frozenset[str] | None = None
     methods: tuple[str, ...] = ("pwd",)
     claims: Mapping[str, ClaimValue] = field(default_factory=lambda: NO_CLAIMS)
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the credential is kept to some routes or hosts."""
+        return self.routes is not None or self.hosts is not None
 
     @property
     def is_admin(self) -> bool:

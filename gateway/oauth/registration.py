@@ -137,7 +137,7 @@ class Registration:
         if self._mode == "open" and "Authorization" not in request.headers:
             return None
         owner = await self._api_tokens.find(_bearer(request))
-        if owner is None:
+        if owner is None or owner.is_kept:
             raise _unauthorized("invalid_token", "An API token with the scope client:register is needed.")
         if SCOPE not in owner.scopes:
             raise _unauthorized("insufficient_scope", f"The token lacks the scope {SCOPE}.", status=403)

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from gateway.identity.identity import Identity
+from gateway.policy.host import host_matches
 from gateway.policy.requirements import ANONYMOUS, STEPS_UP, IPAddress, Requirement, phrase, unmet_part
 from gateway.policy.rules import Access, Rule
 
@@ -27,6 +28,9 @@ class Outcome(StrEnum):
 
 # The token is for something else: whoever has it needs another one.
 WRONG_AUDIENCE: Final = "wrong_audience"
+# The token is kept to other routes, or to other hosts.
+WRONG_ROUTE: Final = "wrong_route"
+WRONG_HOST: Final = "wrong_host"
 
 _DETAILS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -37,6 +41,8 @@ _DETAILS: Final[Mapping[str, str]] = MappingProxyType(
         "authenticated": "someone is signed in, and every requirement holds",
         ANONYMOUS: "the route requires someone signed in",
         WRONG_AUDIENCE: "the token is not for this route: its audience is another",
+        WRONG_ROUTE: "the token is kept to other routes",
+        WRONG_HOST: "the token is kept to other hosts",
     }
 )
 
@@ -74,11 +80,17 @@ _new: Final = tuple.__new__
 
 
 def decide(
-    rule: Rule | None, identity: Identity | None, client_ip: IPAddress | None, now: float | None = None
+    rule: Rule | None,
+    identity: Identity | None,
+    client_ip: IPAddress | None,
+    now: float | None = None,
+    *,
+    host: str = "",
 ) -> Decision:
     """Judge a request by the route that it matched. Pure and total: it raises nothing.
 
     ``now`` is in POSIX seconds, for rules that are ``timed``; without it what depends on time does not hold.
+    ``host`` is the target's; without it a token that is kept to hosts opens nothing.
     """
     if rule is None:
         return Decision(Outcome.UNKNOWN, None, "no_route")
@@ -90,9 +102,10 @@ def decide(
     elif identity is not None and identity.kind not in rule.kinds:
         # The caller should not have looked at this kind here; it counts for nothing either way.
         identity = None
-    if identity is not None and identity.audiences is not None and rule.audience not in identity.audiences:
+    astray = None if identity is None else _astray(identity, rule, host)
+    if astray is not None:
         # Present and bad: it does not count for less on a route that takes everybody.
-        return Decision(Outcome.FORBID, rule, WRONG_AUDIENCE)
+        return Decision(Outcome.FORBID, rule, astray)
     if access is _REQUIRED and identity is None:
         return Decision(Outcome.LOGIN, rule, ANONYMOUS)
     requirement = rule.requirement
@@ -102,6 +115,18 @@ def decide(
             return Decision(_against(reason), rule, reason, unmet_part(requirement, identity, client_ip, now))
     grounds = "authenticated" if identity is not None else "public" if access is _PUBLIC else "optional"
     return _new(Decision, (_ALLOW, rule, grounds, None))
+
+
+def _astray(identity: Identity, rule: Rule, host: str) -> str | None:
+    """Return why a credential is not for this route or host, None when it is."""
+    if identity.audiences is not None and rule.audience not in identity.audiences:
+        return WRONG_AUDIENCE
+    if identity.routes is not None and rule.name not in identity.routes:
+        return WRONG_ROUTE
+    hosts = identity.hosts
+    if hosts is not None and host not in hosts and not any(host_matches(pattern, host) for pattern in hosts):
+        return WRONG_HOST
+    return None
 
 
 def _against(reason: str) -> Outcome:

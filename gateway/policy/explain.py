@@ -57,7 +57,7 @@ def explain(
 ) -> Explanation:
     """Decide as the proxy does, and say how it came about. Secret header values are masked."""
     rule = table.find(target, headers)
-    decision = decide(rule, identity, client_ip, now)
+    decision = decide(rule, identity, client_ip, now, host=target.host)
     seen = identity if rule is not None and rule.access is not Access.PUBLIC else None
     checks: tuple[Checked, ...] = ()
     if rule is not None and rule.requirement is not None:

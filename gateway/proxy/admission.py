@@ -144,7 +144,8 @@ class Admission:
         """Decide. The same question has the same answer, but for rules that are ``timed``."""
         rule = journey.rule
         now = self._clock.now().timestamp() if rule is not None and rule.timed else None
-        return decide(rule, verified.identity if verified is not None else None, journey.client.ip, now)
+        identity = verified.identity if verified is not None else None
+        return decide(rule, identity, journey.client.ip, now, host=journey.target.host)
 
     def refusal(self, decision: Decision) -> Refused:
         """Count a decision that is not to allow, and return what the client is told."""

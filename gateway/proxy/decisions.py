@@ -83,8 +83,9 @@ class Decisions:
         rule, plan = journey.rule, journey.plan
         if rule is None:
             return self._admission.judge(journey, verified)
-        # The same whatever the address is: it is a function of the route, the fields, the client and who was verified.
-        key = (rule.index, journey.client.address)
+        # The same whatever the path is: it is a function of the route, the fields, the client, who was verified, and
+        # of the host, which a route may have several of and a token be kept to one of.
+        key = (rule.index, journey.client.address, journey.target.host)
         consent = plan.consents.get(key)
         if consent is None or rule.timed or not consent.holds_for(verified):
             decision = self._admission.judge(journey, verified)

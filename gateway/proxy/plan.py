@@ -98,7 +98,7 @@ class Plan:
         # By peer: whom the fields come from.
         self.clients: dict[str | None, ClientAddress] = {}
         # By rule and client: that another proxy may let them pass.
-        self.consents: dict[tuple[int, str], Consent] = {}
+        self.consents: dict[tuple[int, str, str], Consent] = {}
         # By kinds and host: the key of the one credential that is presented.
         self.keys: dict[tuple[frozenset[CredentialKind], str], bytes | None] = {}
         # The fields that carry a token of ours by its looks: never an application's business. None: not looked at yet.
@@ -114,7 +114,7 @@ class Plan:
             self.journeys.clear()
         self.journeys[place] = journey
 
-    def keep_consent(self, key: tuple[int, str], consent: Consent) -> None:
+    def keep_consent(self, key: tuple[int, str, str], consent: Consent) -> None:
         """Remember the answer to another proxy for a rule and a client's address."""
         if len(self.consents) >= self._kept:
             self.consents.clear()

@@ -1,9 +1,9 @@
 -- name: insert
-insert into api_token (id, secret_hash, account_id, name, scopes, created_at, expires_at)
-values ($1, $2, $3, $4, $5, $6, $7);
+insert into api_token (id, secret_hash, account_id, name, scopes, created_at, expires_at, routes, hosts)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9);
 
 -- name: list
-select id, account_id, name, scopes, created_at, expires_at, last_used_at
+select id, account_id, name, scopes, created_at, expires_at, last_used_at, routes, hosts
 from api_token where account_id = $1 order by created_at, id;
 
 -- name: find
@@ -12,7 +12,7 @@ from api_token where account_id = $1 order by created_at, id;
 select asked.place, found.*
 from unnest($1::text[], $2::timestamptz[]) with ordinality as asked (id, now, place)
 cross join lateral (
-    select t.id, t.secret_hash, t.scopes, t.created_at, t.expires_at,
+    select t.id, t.secret_hash, t.scopes, t.routes, t.hosts, t.created_at, t.expires_at,
         a.id as account_id, a.username, a.email, a.name, a.roles
     from api_token t
     join account a on a.id = t.account_id

@@ -27,6 +27,8 @@ routes:
     upstream: "http://127.0.0.1:9"
   - {name: here, match: {host: app.test, path: /here/**}, require: {source_ip: [10.0.0.0/8]}, upstream: "http://127.0.0.1:9"}
   - {name: quiet, match: {host: app.test, path: /quiet/**}, websocket: false, upstream: "http://127.0.0.1:9"}
+  - {name: twin, match: {host: [one.test, two.test], path: /twin/**}, upstream: "http://127.0.0.1:9"}
+  - {name: other, match: {host: [one.test, two.test]}, upstream: "http://127.0.0.1:9"}
   - {name: app, match: {host: app.test}, identity: {assertion: {audience: app}}, upstream: "http://127.0.0.1:9"}
 """
 DIALECTS = ("nginx", "forward", "envoy")
@@ -470,3 +472,25 @@ def test_a_key_that_cannot_serve_is_refused_and_not_repeated(tmp_path: Path, key
     with pytest.raises(ConfigError, match="16 to 256 printable characters") as refused:
         load_settings(config, {})
     assert key not in str(refused.value)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize(
+    ("kept", "expected"),
+    [
+        pytest.param((None, None), (200, 200, 200), id="everywhere"),
+        pytest.param((None, frozenset({"one.test"})), (200, 403, 200), id="host"),
+        pytest.param((frozenset({"twin"}), None), (200, 200, 403), id="route"),
+    ],
+)
+async def test_a_token_that_is_kept_opens_nothing_else_after_what_it_opens(
+    front: Standing, dialect: str, kept: tuple[Any, Any], expected: tuple[int, ...]
+) -> None:
+    """One route has both hosts: what was said of one must not be said of the other."""
+    front.people.kept["ann-token"] = kept
+    places = (("one.test", "/twin/x"), ("two.test", "/twin/x"), ("one.test", "/else"))
+    async with connected(front.port) as client:
+        for _ in range(3):
+            for (host, path), status in zip(places, expected, strict=True):
+                client.send(asking(dialect, path, host=host))
+                assert (await client.reply()).status == status, (host, path)

@@ -14,7 +14,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -70,6 +70,8 @@ class People:
             "bob-token": ("bob", ("user",)),
             "ann-session": ("ann", ("staff", "user")),
         }
+        # What a token is kept to: routes and hosts.
+        self.kept: dict[str, tuple[frozenset[str] | None, frozenset[str] | None]] = {}
         self.down = False
         self.ends_in = math.inf
         self.asked = 0
@@ -85,6 +87,8 @@ class People:
             raise CredentialRejected("unknown")
         name, roles = self.known[presented.unverified]
         identity = Identity(name, name, f"{name}@example.com", roles, presented.kind, datetime(2026, 1, 1, tzinfo=UTC))
+        routes, hosts = self.kept.get(presented.unverified, (None, None))
+        identity = replace(identity, routes=routes, hosts=hosts)
         depends_on = frozenset({("account", name)})
         ends_at = time.monotonic() + self.ends_in
         return Verified(identity, depends_on, math.inf, ends_at, consumed=frozenset({presented.header}))
