@@ -33,13 +33,15 @@ PLACES = (("one.test", "/twin/x"), ("two.test", "/twin/x"), ("one.test", "/else"
 async def test_a_token_opens_only_what_it_is_kept_to(
     tmp_path: Path, fast: bool, kept: tuple[Any, Any], expected: tuple[int, ...]
 ) -> None:
-    async with Upstream() as upstream:
-        config = tmp_path / "gateway.yaml"
-        config.write_text(ROUTES.replace("URL", upstream.url))
-        async with standing(load_settings(config, {}).settings, fast=fast) as front:
-            front.people.kept["ann-token"] = kept
+    upstream = Upstream()
+    await upstream.start()
+    config = tmp_path / "gateway.yaml"
+    config.write_text(ROUTES.replace("URL", upstream.url))
+    async with standing(load_settings(config, {}).settings, fast=fast) as front:
+        front.people.kept["ann-token"] = kept
+        async with connected(front.port) as client:
             for _ in range(3):
                 for (host, path), status in zip(PLACES, expected, strict=True):
-                    async with connected(front.port) as client:
-                        client.send(request(f"GET {path}", host=host))
-                        assert (await client.reply()).status == status, (host, path)
+                    client.send(request(f"GET {path}", host=host))
+                    assert (await client.reply()).status == status, (host, path)
+    await upstream.stop()
