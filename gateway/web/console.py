@@ -46,6 +46,7 @@ NAVIGATION: Final = (
         later("Authenticator apps and recovery codes, beside your password"),
     ),
     Section("account/sessions", later("Sessions"), later("Where you are signed in, and how to sign out there")),
+    Section("account/tokens", later("API tokens"), later("For programs that act in your name")),
     Section(
         "account/applications",
         later("Connected applications"),

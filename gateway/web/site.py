@@ -25,6 +25,7 @@ from gateway.web.account.overview import AccountPage
 from gateway.web.account.security import SecurityPage
 from gateway.web.account.security_passkeys import SecurityPasskeys
 from gateway.web.account.sessions import SessionsPage
+from gateway.web.account.tokens import TokensPage
 from gateway.web.authorize import AUTHORIZE, AuthorizePage
 from gateway.web.consent import ConsentPage
 from gateway.web.console import Console
@@ -91,7 +92,7 @@ def build_site(
         *parts.to_sign_in(accounts, provider, onward),
         *parts.to_sign_out(accounts.sessions, provider, onward),
         *parts.to_authorize(provider, consents),
-        *parts.of_an_account(accounts, provider, consents, registry),
+        *parts.of_an_account(accounts, provider, consents, registry, rules),
     )
     return Site([route for page in every for route in page.routes()], pages)
 
@@ -307,7 +308,7 @@ class _Parts:
         return authorize, consent, device
 
     def of_an_account(
-        self, accounts: Accounts, provider: Provider, consents: Consents, registry: Registry
+        self, accounts: Accounts, provider: Provider, consents: Consents, registry: Registry, rules: RuleTable
     ) -> tuple[_Page, ...]:
         """The console's pages."""
         console = Console(self.pages, self.signed_in, self.clock)
@@ -356,7 +357,14 @@ class _Parts:
             )
             for by_admin in (False, True)
         )
-        return account, security, passkeys, sessions, applications, *clients
+        tokens = TokensPage(
+            pages=self.pages,
+            signed_in=self.signed_in,
+            console=console,
+            api_tokens=accounts.api_tokens,
+            rules=rules,
+        )
+        return account, security, passkeys, sessions, tokens, applications, *clients
 
 
 def home(settings: Settings, rules: RuleTable, pages: Pages) -> str:
