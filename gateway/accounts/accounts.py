@@ -6,7 +6,6 @@ import asyncio
 from dataclasses import dataclass
 
 from gateway.accounts.api_tokens import ApiTokens
-from gateway.accounts.attempts import Attempts
 from gateway.accounts.devices import KnownDevices
 from gateway.accounts.factors.ceremony import RelyingParty, can_be_asked
 from gateway.accounts.factors.challenges import Challenges
@@ -19,9 +18,12 @@ from gateway.accounts.factors.recovery_codes import RecoveryCodes
 from gateway.accounts.factors.totp import Totps
 from gateway.accounts.login import PasswordLogin, Sleep
 from gateway.accounts.mail.notices import Notices
+from gateway.accounts.mail.room import build_mail_room
 from gateway.accounts.passwords import PasswordHasher
 from gateway.accounts.recovery.recovery import Recovery, build_recovery
 from gateway.accounts.sessions import Sessions
+from gateway.accounts.throttle.attempts import Attempts
+from gateway.accounts.throttle.failures import Failures
 from gateway.accounts.users import Users
 from gateway.clock import Clock
 from gateway.config.settings import Settings
@@ -68,12 +70,21 @@ def build_accounts(
     keys = SigningKeys(database, master_key, settings.tokens, clock)
     access_tokens = AccessTokens(keys, settings.issuer, settings.tokens.access_lifetime, clock)
     devices = KnownDevices(database, clock)
-    login = PasswordLogin(database, users, hasher, settings, clock, sleep)
-    recovery = build_recovery(settings, database, master_key, clock, feed, users, login)
-    second_factors = build_second_factors(settings, database, master_key, devices, recovery.notices, clock)
+    mail = build_mail_room(settings, database, master_key, clock, feed)
+    login = PasswordLogin(
+        users=users,
+        hasher=hasher,
+        failures=Failures(database, settings.login, clock, feed),
+        devices=devices,
+        settings=settings,
+        tell_locked=mail.notices.locked,
+        sleep=sleep,
+    )
+    second_factors = build_second_factors(settings, database, master_key, devices, mail.notices, clock)
     server, challenges = settings.server, Challenges(master_key, clock)
     party = RelyingParty(server.public_host, server.public_origin, settings.branding.name)
     passkeys = Passkeys(database, challenges, party, clock)
+    recovery = build_recovery(settings, database, clock, mail, users, login)
     return Accounts(
         hasher=hasher,
         users=users,

@@ -195,6 +195,22 @@ def verify_link(context: click.Context, name: str) -> None:
     click.echo(run(work()))
 
 
+@command.command("unlock")
+@click.argument("name")
+@config_option
+@click.pass_context
+def unlock(context: click.Context, name: str) -> None:
+    """Let somebody sign in again whom wrong passwords or codes have locked out."""
+    settings = settings_from(context)
+
+    async def work() -> None:
+        async with workshop(settings) as accounts:
+            await accounts.login.unlock(await named_user(accounts, name))
+
+    run(work())
+    click.echo(f"{name} may try again")
+
+
 @command.command("reset-factors")
 @click.argument("name")
 @config_option

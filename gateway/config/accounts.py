@@ -55,5 +55,7 @@ class LoginSettings(Section):
     """How long an account stays locked; the right password does not open it."""
     per_ip: StrictInt = Field(100, ge=1, le=1_000_000)
     """Failed logins from one address (of IPv6, one /64) within `window`, before it must wait."""
+    per_network: StrictInt = Field(1000, ge=1, le=10_000_000)
+    """Failed logins from one network (an IPv4 /24, an IPv6 /48) within `window`, before it must wait."""
     return_origins: Annotated[tuple[Origin, ...], OneOrMore] = ()
     """Other origins that a login may lead back to, besides the portal and the hosts of routes."""

@@ -8,9 +8,9 @@ from typing import Final, Protocol
 
 from aiohttp import web
 
-from gateway.accounts.attempts import Attempts
 from gateway.accounts.factors.factors import SecondFactors
 from gateway.accounts.login import PasswordLogin
+from gateway.accounts.throttle.attempts import Attempts
 from gateway.clock import Clock
 from gateway.config.settings import Settings
 from gateway.oauth.audience import Audiences

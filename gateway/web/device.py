@@ -12,7 +12,7 @@ from typing import Final
 
 from aiohttp import web
 
-from gateway.accounts.attempts import Attempts
+from gateway.accounts.throttle.attempts import Attempts
 from gateway.clock import Clock
 from gateway.errors import FieldError, TooManyAttempts
 from gateway.oauth.audience import Audiences

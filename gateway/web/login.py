@@ -149,7 +149,9 @@ class LoginPage:
         if missing := _missing(name, password):
             return await self._form(request, destination, name, fields, Refusal(400, missing, {}))
         try:
-            user = await self._password_login.authenticate(name, password, visit.address)
+            user = await self._password_login.authenticate(
+                name, password, visit.address, self._signing_in.device_of(request)
+            )
         except (LoginRefused, Overloaded) as error:
             return await self._form(request, destination, name, fields, refusal(error))
         remembered = "remember" in fields

@@ -62,6 +62,10 @@ class SigningIn:
         self._visits = visits
         self._clock = clock
 
+    def device_of(self, request: web.Request) -> str | None:
+        """Return what tells a browser that has signed in before."""
+        return self._cookies.device.read(request)
+
     async def go_on(
         self,
         request: web.Request,

@@ -24,3 +24,6 @@ delete from login_failure where subject = $1;
 
 -- name: forget_old
 delete from login_failure where id in (select id from login_failure where failed_at < $1 limit 1000);
+
+-- name: clear_devices
+delete from login_failure where subject in (select 'device:' || id from known_device where account_id = $1);

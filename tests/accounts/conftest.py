@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from gateway.accounts.api_tokens import ApiTokens
+from gateway.accounts.devices import KnownDevices
 from gateway.accounts.login import PasswordLogin
 from gateway.accounts.passwords import PasswordHasher
 from gateway.accounts.sessions import Sessions
+from gateway.accounts.throttle.failures import Failures
 from gateway.accounts.user import User
 from gateway.accounts.users import Users
 from gateway.config.settings import Settings
@@ -40,6 +42,8 @@ class Office:
     login: PasswordLogin
     sessions: Sessions
     api_tokens: ApiTokens
+    devices: KnownDevices
+    told: list[tuple[str, str]]
     slept: list[float] = field(default_factory=list)
 
     async def add(self, username: str = "ann", **options: Any) -> User:
@@ -68,7 +72,12 @@ def office_with(database: Database, clock: FakeClock, settings_for: Callable[...
         hasher = PasswordHasher(settings.passwords, MasterKey(b"m" * 32), workers=2)
         hashers.append(hasher)
         users = Users(database, hasher, settings, clock)
+        devices = KnownDevices(database, clock)
         slept: list[float] = []
+        told: list[tuple[str, str]] = []
+
+        async def tell(user: User, address: str) -> None:
+            told.append((user.username, address))
 
         async def sleep(seconds: float) -> None:
             slept.append(seconds)
@@ -79,7 +88,17 @@ def office_with(database: Database, clock: FakeClock, settings_for: Callable[...
             clock=clock,
             hasher=hasher,
             users=users,
-            login=PasswordLogin(database, users, hasher, settings, clock, sleep),
+            login=PasswordLogin(
+                users=users,
+                hasher=hasher,
+                failures=Failures(database, settings.login, clock),
+                devices=devices,
+                settings=settings,
+                tell_locked=tell,
+                sleep=sleep,
+            ),
+            devices=devices,
+            told=told,
             sessions=Sessions(database, settings.sessions, clock),
             api_tokens=ApiTokens(database, clock),
             slept=slept,

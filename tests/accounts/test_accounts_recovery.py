@@ -156,6 +156,7 @@ async def test_a_reset_unlocks_an_account(accounts: Accounts, ann: User) -> None
             await accounts.login.authenticate("ann", "wrong", HERE)
     with pytest.raises(TooManyAttempts):
         await accounts.login.authenticate("ann", OLD, HERE)
+    assert await letters(accounts) == [("ann@example.com", "")]  # the owner hears of it, once
     ((_, token),) = await forgot(accounts)
     await accounts.recovery.forgotten.reset(token, NEW)
     assert (await accounts.login.authenticate("ann", NEW, HERE)).id == ann.id

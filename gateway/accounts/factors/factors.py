@@ -9,11 +9,11 @@ from enum import Enum, auto
 from typing import Final
 from uuid import UUID
 
-from gateway.accounts.attempts import Attempts
 from gateway.accounts.devices import KnownDevices, distrust_devices
 from gateway.accounts.factors.recovery_codes import RecoveryCodes
 from gateway.accounts.factors.totp import DIGITS, MOST_PER_ACCOUNT, Enrolment, Totps
 from gateway.accounts.mail.notices import Notices
+from gateway.accounts.throttle.attempts import Attempts
 from gateway.accounts.user import User
 from gateway.config.factors import SecondFactorSettings
 from gateway.errors import FieldError, InvalidInput, NotFound

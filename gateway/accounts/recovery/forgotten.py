@@ -11,12 +11,12 @@ import logging
 from datetime import timedelta
 from typing import Final
 
-from gateway.accounts.attempts import Attempts
 from gateway.accounts.login import PasswordLogin
 from gateway.accounts.mail.letters import Letters
 from gateway.accounts.mail.postbox import Postbox
 from gateway.accounts.recovery.addresses import RESET, Addresses
 from gateway.accounts.recovery.links import LinkOver, Links, Purpose
+from gateway.accounts.throttle.attempts import Attempts
 from gateway.accounts.user import User, name_key
 from gateway.accounts.users import Changes, Users
 from gateway.errors import GatewayError, NotFound

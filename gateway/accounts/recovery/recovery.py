@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from gateway.accounts.attempts import Attempts
 from gateway.accounts.login import PasswordLogin
-from gateway.accounts.mail.letters import Letters
 from gateway.accounts.mail.notices import Notices
 from gateway.accounts.mail.postbox import Postbox
 from gateway.accounts.mail.postman import Postman
+from gateway.accounts.mail.room import MailRoom
 from gateway.accounts.recovery.addresses import Addresses
 from gateway.accounts.recovery.email_change import EmailChanges
 from gateway.accounts.recovery.forgotten import ATTEMPTS_KIND, Forgotten
@@ -18,12 +17,11 @@ from gateway.accounts.recovery.invitations import Invitations
 from gateway.accounts.recovery.links import Links
 from gateway.accounts.recovery.registering import Registering
 from gateway.accounts.recovery.verification import Verification
+from gateway.accounts.throttle.attempts import Attempts
 from gateway.accounts.users import Users
 from gateway.clock import Clock
 from gateway.config.settings import Settings
 from gateway.storage.database import Database
-from gateway.storage.events import EventFeed
-from gateway.tokens.master_key import MasterKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +43,14 @@ class Recovery:
 def build_recovery(
     settings: Settings,
     database: Database,
-    master_key: MasterKey,
     clock: Clock,
-    feed: EventFeed | None,
+    mail: MailRoom,
     users: Users,
     login: PasswordLogin,
 ) -> Recovery:
-    """Wire it. Without ``feed`` (in a command) the running program hears of letters all the same."""
-    postbox = Postbox(database, master_key, clock, enabled=settings.mail.enabled)
-    letters, addresses, links = Letters(settings), Addresses(settings), Links(database, clock)
-    notices = Notices(postbox, letters, settings.branding.name, clock)
+    """Wire it."""
+    postbox, letters, notices = mail.postbox, mail.letters, mail.notices
+    addresses, links = Addresses(settings), Links(database, clock)
     verification = Verification(database, users, links, postbox, letters, addresses)
     email_changes = EmailChanges(
         database=database,
@@ -68,7 +64,7 @@ def build_recovery(
     )
     return Recovery(
         postbox=postbox,
-        postman=Postman(postbox, settings.mail, clock, feed),
+        postman=mail.postman,
         links=links,
         notices=notices,
         verification=verification,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from gateway.accounts.login import address_subject, seconds_until
+from gateway.accounts.throttle.subjects import address_subject, seconds_until
 from gateway.clock import Clock
 from gateway.config.accounts import LoginSettings
 from gateway.errors import TooManyAttempts

@@ -1,0 +1,1 @@
+"""Guessing made slow: failures counted in PostgreSQL for all processes together."""
