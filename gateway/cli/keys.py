@@ -49,8 +49,7 @@ def rotate(context: click.Context, output: str) -> None:
     emit(run(work()), output)
 
 
-# One key's id in 64 begins with a hyphen, and is no option.
-@command.command("retire", context_settings={"ignore_unknown_options": True})
+@command.command("retire")
 @click.argument("kid")
 @config_option
 @click.pass_context

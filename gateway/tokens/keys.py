@@ -198,7 +198,8 @@ class SigningKeys:
         return {"keys": [dict(key.public) for key in self._keys.values()]}
 
     async def _make(self, connection: Connection, algorithm: str) -> str:
-        kid = secrets.token_urlsafe(12)
+        # None begins with a hyphen, as one in 64 would: it is given to commands, where that is an option.
+        kid = secrets.token_urlsafe(12).replace("-", "_")
         # An RSA key takes a quarter of a second to find.
         key = await asyncio.to_thread(JWK.generate, **_PARAMETERS[algorithm], kid=kid, use="sig", alg=algorithm)
         now = self._clock.now()
