@@ -78,6 +78,8 @@ async def test_keyboard_alone_signs_in(world: World, chromium: Browser) -> None:
         outline = await page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
         assert outline == "solid"
         await page.keyboard.press("Tab")
+        await expect(page.get_by_role("link", name="Forgotten password?")).to_be_focused()
+        await page.keyboard.press("Tab")
         await page.keyboard.press("Space")
         await page.keyboard.press("Tab")
         await page.keyboard.press("Enter")
