@@ -54,6 +54,7 @@ class Accounts:
     access_tokens: AccessTokens
     refresh_tokens: RefreshTokens
     recovery: Recovery
+    password_attempts: Attempts
 
 
 def build_accounts(
@@ -109,6 +110,7 @@ def build_accounts(
             feed=feed,
         ),
         recovery=recovery,
+        password_attempts=Attempts("password", database, settings.login, clock),
     )
 
 

@@ -64,6 +64,7 @@ class SessionOwner:
     name: str
     roles: tuple[str, ...]
     data: Mapping[str, Any] = field(repr=False)
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,9 +255,15 @@ class Sessions:
         return len(rows)
 
 
-async def revoke_sessions(connection: Executor, account_id: str) -> int:
-    """End every session of an account inside the caller's transaction, which has locked its row. Returns how many."""
-    rows = await connection.fetch(_SQL["revoke_account"], UUID(account_id), None)
+async def revoke_sessions(connection: Executor, account_id: str, keep_session_id: str | None = None) -> int:
+    """End an account's sessions inside the caller's transaction, which has locked its row. Returns how many.
+
+    Those of the login that ``keep_session_id`` belongs to go on.
+    """
+    kept = None
+    if keep_session_id is not None:
+        kept = await connection.fetchval(_SQL["login_of"], UUID(keep_session_id), UUID(account_id))
+    rows = await connection.fetch(_SQL["revoke_account"], UUID(account_id), kept)
     await _publish_sessions(connection, rows)
     return len(rows)
 
@@ -292,6 +299,7 @@ def _owner(row: asyncpg.Record) -> SessionOwner:
         name=row["name"],
         roles=tuple(row["roles"]),
         data=json.loads(row["data"]),
+        language=row["language"],
     )
 
 

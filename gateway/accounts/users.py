@@ -9,6 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
+from gateway.accounts.devices import distrust_devices
 from gateway.accounts.passwords import PasswordHasher
 from gateway.accounts.sessions import revoke_sessions
 from gateway.accounts.user import (
@@ -30,6 +31,7 @@ from gateway.storage.database import Connection, Database
 from gateway.storage.events import EventFeed, publish
 from gateway.storage.statements import statements
 from gateway.tokens.refresh import revoke_families
+from gateway.translation.catalogs import languages
 from gateway.translation.words import later
 
 _SQL: Final = statements("account")
@@ -62,6 +64,7 @@ class Changes:
     roles: Sequence[str] | None = None
     is_active: bool | None = None
     is_verified: bool | None = None
+    language: str | None = None
 
 
 class Users:
@@ -173,12 +176,19 @@ class Users:
         return not await self._database.fetchval(_SQL["any"])
 
     async def change(
-        self, user_id: str, changes: Changes, *, keep_an_admin: bool = True, first: Step | None = None
+        self,
+        user_id: str,
+        changes: Changes,
+        *,
+        keep_an_admin: bool = True,
+        first: Step | None = None,
+        keep_session_id: str | None = None,
     ) -> User:
         """Apply changes; a right that is taken away is gone when this returns. Raises InvalidInput, NotFound.
 
         ``keep_an_admin`` refuses to end the last administrator: for callers that could not make another one.
-        ``first`` is done in the same transaction, before: both happen or neither.
+        ``first`` is done in the same transaction, before: both happen or neither. A new password ends every session
+        but those of the login that ``keep_session_id`` belongs to, and lets no device do without the second factor.
         """
         if changes.password is not None:
             require_valid(check_password(changes.password, self._settings.passwords.min_length))
@@ -189,11 +199,30 @@ class Users:
                     await first(connection)
                 if keep_an_admin and _may_end_an_admin(changes):
                     await _keep_an_admin(connection, UUID(user_id))
-                user = await self._change(connection, UUID(user_id), changes, stored)
+                user = await self._change(connection, UUID(user_id), changes, stored, keep_session_id)
         except UniqueConflict as conflict:
             raise _taken(conflict) from conflict
         await self._caught_up()
         return user
+
+    async def change_password(self, user_id: str, current: str | None, new: str, keep_session_id: str | None) -> User:
+        """Set a new password; the account's other sessions and its refresh tokens end. Raises InvalidInput, NotFound.
+
+        ``current`` has to be right, and may be None for an account without one. The caller counts the attempts.
+        """
+        row = await self._database.fetchrow(_SQL["password_of"], UUID(user_id))
+        if row is None:
+            raise NotFound("no such user")
+        known: str | None = row["password_hash"]
+        if known is not None and not (await self._hasher.verify(current or "", known))[0]:
+            raise InvalidInput([FieldError("current", later("is not your password"))])
+
+        async def still_the_same(connection: Connection) -> None:
+            held = await connection.fetchrow(_SQL["lock"], UUID(user_id))
+            if held is None or held["password_hash"] != known:  # somebody was quicker
+                raise InvalidInput([FieldError("current", later("is not your password"))])
+
+        return await self.change(user_id, Changes(password=new), first=still_the_same, keep_session_id=keep_session_id)
 
     async def delete(self, user_id: str, *, keep_an_admin: bool = True) -> None:
         """Delete an account with everything it holds. Raises NotFound, LastAdministrator."""
@@ -224,7 +253,14 @@ class Users:
         fresh = await self._hasher.hash(password)
         await self._database.execute(_SQL["rehash"], UUID(user_id), old_hash, fresh)
 
-    async def _change(self, connection: Connection, user_id: UUID, changes: Changes, stored: str | None) -> User:
+    async def _change(
+        self,
+        connection: Connection,
+        user_id: UUID,
+        changes: Changes,
+        stored: str | None,
+        keep_session_id: str | None,
+    ) -> User:
         row = await connection.fetchrow(_SQL["lock"], user_id)
         if row is None:
             raise NotFound("no such user")
@@ -233,13 +269,17 @@ class Users:
         require_valid(check_names(after.username, after.email) + check_profile(after.name, after.roles))
         names = (spelled(after.username), name_key(after.username), after.email, name_key(after.email), after.name)
         flags = (list(after.roles), after.is_active, after.is_verified)
+        if after.language and after.language not in languages():
+            raise InvalidInput([FieldError("language", later("must be one of the languages that are offered"))])
         now = self._clock.now()
-        values = (*names, *flags, stored or row["password_hash"], now)
+        values = (*names, *flags, stored or row["password_hash"], now, after.language)
         updated = await connection.fetchrow(_SQL["update"], user_id, *values)
         if stored is not None or not after.is_active:
             reason = "password changed" if stored is not None else "account disabled"
             await revoke_families(connection, before.id, now, reason)
-            await revoke_sessions(connection, before.id)
+            await revoke_sessions(connection, before.id, keep_session_id if after.is_active else None)
+        if stored is not None:
+            await distrust_devices(connection, before.id)
         if before.is_active != after.is_active:
             await connection.execute(_SQL["tell_of_clients"], user_id)
         await publish(connection, "account", before.id)

@@ -40,6 +40,8 @@ class Section:
 
 NAVIGATION: Final = (
     Section("account", later("Overview")),
+    Section("account/profile", later("Profile"), later("Your name, username, e-mail address and language")),
+    Section("account/password", later("Password"), later("A new one signs you out everywhere else")),
     Section(
         "account/security",
         later("Sign-in security"),
@@ -53,6 +55,7 @@ NAVIGATION: Final = (
         later("What uses your account, and how to take it back"),
     ),
     Section("account/clients", later("Your OAuth clients"), later("Applications of your own that people sign in to")),
+    Section("account/data", later("Your data"), later("Take a copy of it, or delete your account")),
     Section(
         "admin/clients", later("All OAuth clients"), later("What everybody's applications may do here"), for_admins=True
     ),

@@ -16,6 +16,8 @@ from gateway.clock import Clock
 from gateway.errors import GatewayError
 from gateway.problem import Problem
 from gateway.refusal import FORBIDDEN
+from gateway.translation.catalogs import choose
+from gateway.translation.words import speak
 from gateway.web.csrf import FIELD, Csrf
 from gateway.web.form import read_form
 from gateway.web.frame import Frame, PageHandler
@@ -73,6 +75,7 @@ class SignedIn:
             if session.owner is None or session.identity is None:
                 return redirect(self._pages.path("login", self._return_to.read(request.raw_path)))
             visitor = Visitor(session.owner, session.identity)
+            speak(choose(visitor.owner.language, request.headers.get("Accept-Language", "")))
             if admins_only and not visitor.is_admin:
                 return self._frame.problem(request, FORBIDDEN)
             if fresh and not self.is_fresh(visitor):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from aiohttp import web
 from multidict import CIMultiDict
@@ -19,16 +19,9 @@ from gateway.policy.client import TrustedProxies
 from gateway.policy.rules import Access, RuleTable
 from gateway.policy.target import parse_url
 from gateway.tokens.master_key import MasterKey
-from gateway.web.account.applications import ApplicationsPage
-from gateway.web.account.clients import ClientPages
-from gateway.web.account.overview import AccountPage
-from gateway.web.account.security import SecurityPage
-from gateway.web.account.security_passkeys import SecurityPasskeys
-from gateway.web.account.sessions import SessionsPage
-from gateway.web.account.tokens import TokensPage
 from gateway.web.authorize import AUTHORIZE, AuthorizePage
 from gateway.web.consent import ConsentPage
-from gateway.web.console import Console
+from gateway.web.console_pages import Page, console_pages
 from gateway.web.continuing import Continuations
 from gateway.web.cookies import Cookies
 from gateway.web.csrf import Csrf
@@ -92,15 +85,21 @@ def build_site(
         *parts.to_sign_in(accounts, provider, onward),
         *parts.to_sign_out(accounts.sessions, provider, onward),
         *parts.to_authorize(provider, consents),
-        *parts.of_an_account(accounts, provider, consents, registry, rules),
+        *console_pages(
+            settings=settings,
+            frame=frame,
+            pages=pages,
+            signed_in=parts.signed_in,
+            visits=visits,
+            clock=clock,
+            accounts=accounts,
+            provider=provider,
+            consents=consents,
+            registry=registry,
+            rules=rules,
+        ),
     )
     return Site([route for page in every for route in page.routes()], pages)
-
-
-class _Page(Protocol):
-    def routes(self) -> list[web.RouteDef]:
-        """Return the routes of a page."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +119,7 @@ class _Parts:
     def signed_in(self) -> SignedIn:
         return SignedIn(self.frame, self.pages, self.csrf, self.return_to, self.visits, self.clock)
 
-    def to_sign_in(self, accounts: Accounts, provider: Provider, onward: Onward) -> tuple[_Page, ...]:
+    def to_sign_in(self, accounts: Accounts, provider: Provider, onward: Onward) -> tuple[Page, ...]:
         continuations = Continuations(provider.authorization, self.pages.path(AUTHORIZE))
         signing_in = SigningIn(
             pages=self.pages,
@@ -166,7 +165,7 @@ class _Parts:
             *self._by_letter(accounts, signing_in),
         )
 
-    def _by_letter(self, accounts: Accounts, signing_in: SigningIn) -> tuple[_Page, ...]:
+    def _by_letter(self, accounts: Accounts, signing_in: SigningIn) -> tuple[Page, ...]:
         """The pages that links in letters lead to."""
         recovery = accounts.recovery
         letter_pages = LetterPages(self.frame, self.pages, self.csrf, self.visits)
@@ -178,7 +177,7 @@ class _Parts:
 
     def _second_factor(
         self, accounts: Accounts, signing_in: SigningIn, continuations: Continuations, login: LoginPage
-    ) -> tuple[_Page, ...]:
+    ) -> tuple[Page, ...]:
         """The pages between password and session."""
         second_factor = SecondFactorPage(
             frame=self.frame,
@@ -215,7 +214,7 @@ class _Parts:
         login: LoginPage,
         second_factor: SecondFactorPage,
         enrol: EnrolPage,
-    ) -> tuple[_Page, ...]:
+    ) -> tuple[Page, ...]:
         """What the scripts of the login pages ask, and where they send what passkeys have signed."""
         alone = PasskeyLoginPage(
             frame=self.frame,
@@ -246,7 +245,7 @@ class _Parts:
         )
         return alone, after_password, instead_of_an_app
 
-    def to_sign_out(self, sessions: Sessions, provider: Provider, onward: Onward) -> tuple[_Page, ...]:
+    def to_sign_out(self, sessions: Sessions, provider: Provider, onward: Onward) -> tuple[Page, ...]:
         """The pages that end sessions, and those that hand them to other hosts."""
         logout = LogoutPage(
             frame=self.frame,
@@ -275,7 +274,7 @@ class _Parts:
         )
         return logout, end_session, hand_over
 
-    def to_authorize(self, provider: Provider, consents: Consents) -> tuple[_Page, ...]:
+    def to_authorize(self, provider: Provider, consents: Consents) -> tuple[Page, ...]:
         """The pages that applications and devices send people to."""
         authorize = AuthorizePage(
             frame=self.frame, pages=self.pages, authorization=provider.authorization, strangers=provider.strangers
@@ -306,65 +305,6 @@ class _Parts:
             clock=self.clock,
         )
         return authorize, consent, device
-
-    def of_an_account(
-        self, accounts: Accounts, provider: Provider, consents: Consents, registry: Registry, rules: RuleTable
-    ) -> tuple[_Page, ...]:
-        """The console's pages."""
-        console = Console(self.pages, self.signed_in, self.clock)
-        account = AccountPage(pages=self.pages, signed_in=self.signed_in, console=console)
-        security = SecurityPage(
-            pages=self.pages,
-            signed_in=self.signed_in,
-            console=console,
-            users=accounts.users,
-            second_factors=accounts.second_factors,
-            passkeys=accounts.passkeys,
-        )
-        passkeys = SecurityPasskeys(
-            frame=self.frame,
-            pages=self.pages,
-            signed_in=self.signed_in,
-            console=console,
-            security=security,
-            users=accounts.users,
-            enrolment=accounts.passkey_enrolment,
-            may_add=accounts.second_factors.passkeys_open,
-        )
-        sessions = SessionsPage(
-            pages=self.pages,
-            signed_in=self.signed_in,
-            console=console,
-            sessions=accounts.sessions,
-            refresh_tokens=accounts.refresh_tokens,
-        )
-        applications = ApplicationsPage(
-            pages=self.pages,
-            signed_in=self.signed_in,
-            console=console,
-            consents=consents,
-            audiences=provider.audiences,
-            words=GrantWords(self.settings, provider.audiences.resources),
-        )
-        clients = (
-            ClientPages(
-                pages=self.pages,
-                signed_in=self.signed_in,
-                console=console,
-                registry=registry,
-                issuer=self.settings.issuer,
-                by_admin=by_admin,
-            )
-            for by_admin in (False, True)
-        )
-        tokens = TokensPage(
-            pages=self.pages,
-            signed_in=self.signed_in,
-            console=console,
-            api_tokens=accounts.api_tokens,
-            rules=rules,
-        )
-        return account, security, passkeys, sessions, tokens, applications, *clients
 
 
 def home(settings: Settings, rules: RuleTable, pages: Pages) -> str:

@@ -36,6 +36,9 @@ select count(*) from account where $1 = '' or position($1 in username_key) > 0 o
 select id, username, email, name, roles, is_active, is_verified, created_at, updated_at, last_login_at, revision, language, password_hash
 from account where id = $1 for update;
 
+-- name: password_of
+select password_hash from account where id = $1;
+
 -- name: lock_admins
 -- Serializes changes that could remove the last administrator.
 select id from account where is_active and 'admin' = any(roles) order by id for update;
@@ -44,7 +47,8 @@ select id from account where is_active and 'admin' = any(roles) order by id for 
 update account
 set username = $2, username_key = $3, email = $4, email_key = $5, name = $6, roles = $7,
     is_active = $8, is_verified = $9, password_hash = $10, updated_at = $11, revision = revision + 1,
-    password_changed_at = case when password_hash is distinct from $10 then $11 else password_changed_at end
+    password_changed_at = case when password_hash is distinct from $10 then $11 else password_changed_at end,
+    language = $12
 where id = $1
 returning id, username, email, name, roles, is_active, is_verified, created_at, updated_at, last_login_at, revision, language;
 

@@ -19,7 +19,7 @@ from unnest($1::bytea[], $2::text[], $3::timestamptz[]) with ordinality as asked
 cross join lateral (
     select s.id, s.login_id, s.host, s.data::text as data, s.remembered, s.methods, s.authenticated_at,
         s.created_at, s.seen_at, s.idle_until, s.expires_at, s.address, s.user_agent,
-        a.id as account_id, a.username, a.email, a.name, a.roles
+        a.id as account_id, a.username, a.email, a.name, a.roles, a.language
     from session s
     join account a on a.id = s.account_id
     where s.secret_hash = asked.secret_hash and s.host = asked.host
@@ -66,6 +66,9 @@ delete from session where id = $1 returning id;
 
 -- name: revoke_login
 delete from session where login_id = $1 returning id;
+
+-- name: login_of
+select login_id from session where id = $1 and account_id = $2;
 
 -- name: revoke_login_of
 delete from session where account_id = $1 and login_id = $2 returning id;
