@@ -88,7 +88,7 @@ class Failures:
 
     async def unlock(self, account_id: str) -> None:
         """Forget what failed for an account: passwords and codes, on its own devices as well. Every process hears."""
-        subjects = (f"account:{account_id}", f"factor:account:{account_id}")
+        subjects = (f"account:{account_id}", f"factor:account:{account_id}", f"password:account:{account_id}")
         async with self._database.transaction() as connection:
             for subject in subjects:
                 await connection.execute(_SQL["clear"], subject)

@@ -7,8 +7,8 @@ from typing import Final
 
 from aiohttp import web
 
-from gateway.accounts.attempts import Attempts
 from gateway.accounts.mail.notices import Notices
+from gateway.accounts.throttle.attempts import Attempts
 from gateway.accounts.users import Users
 from gateway.errors import FieldError, InvalidInput
 from gateway.translation.words import later
