@@ -56,6 +56,7 @@ NAVIGATION: Final = (
     ),
     Section("account/clients", later("Your OAuth clients"), later("Applications of your own that people sign in to")),
     Section("account/data", later("Your data"), later("Take a copy of it, or delete your account")),
+    Section("admin/users", later("Users"), later("Everybody's accounts, roles and sessions"), for_admins=True),
     Section(
         "admin/clients", later("All OAuth clients"), later("What everybody's applications may do here"), for_admins=True
     ),

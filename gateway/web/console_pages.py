@@ -23,6 +23,7 @@ from gateway.web.account.security import SecurityPage
 from gateway.web.account.security_passkeys import SecurityPasskeys
 from gateway.web.account.sessions import SessionsPage
 from gateway.web.account.tokens import TokensPage
+from gateway.web.admin.users import UsersPages
 from gateway.web.console import Console
 from gateway.web.frame import Frame
 from gateway.web.grant_words import GrantWords
@@ -79,6 +80,7 @@ def console_pages(
         TokensPage(pages=pages, signed_in=signed_in, console=console, api_tokens=accounts.api_tokens, rules=rules),
         applications,
         *clients,
+        UsersPages(pages=pages, signed_in=signed_in, console=console, accounts=accounts),
         DataPage(
             pages=pages,
             signed_in=signed_in,
