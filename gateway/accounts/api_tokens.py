@@ -215,7 +215,7 @@ def checked_reach(kept_to: KeptTo) -> KeptTo:
             hosts = ()
         if not _is_list(hosts):
             errors.append(
-                FieldError("hosts", later("must be hosts such as wiki.example.com or *.example.com, without ports"))
+                FieldError("hosts", later("must be written as in wiki.example.com or *.example.com, without ports"))
             )
     if errors:
         raise InvalidInput(errors)

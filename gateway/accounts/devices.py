@@ -70,6 +70,19 @@ class KnownDevices:
             await connection.execute(_SQL["trim"], UUID(account_id), _MOST_PER_ACCOUNT)
         return value, bool(row is not None and row["is_new"])
 
+    async def documents(self, account_id: str) -> list[dict[str, str]]:
+        """Return what is kept of an account's browsers, the last seen first, as a copy of its data holds it."""
+        rows = await self._database.fetch(_SQL["list"], UUID(account_id), self._clock.now())
+        return [
+            {
+                "user_agent": row["user_agent"],
+                "address": row["address"],
+                "first_seen_at": row["created_at"].isoformat(),
+                "seen_at": row["seen_at"].isoformat(),
+            }
+            for row in rows
+        ]
+
     async def trusted_count(self, account_id: str) -> int:
         """Return how many browsers do without the second factor now."""
         return int(await self._database.fetchval(_SQL["trusted"], UUID(account_id), self._clock.now()))

@@ -11,6 +11,10 @@ set user_agent = excluded.user_agent, address = excluded.address, seen_at = excl
     second_factor_until = coalesce(excluded.second_factor_until, known_device.second_factor_until)
 returning id, xmax = 0 as is_new;
 
+-- name: list
+select user_agent, address, created_at, seen_at from known_device
+where account_id = $1 and expires_at > $2 order by seen_at desc;
+
 -- name: trim
 -- Of an account's devices the newest stay.
 delete from known_device where account_id = $1 and id not in (

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gateway.accounts.api_tokens import KeptTo
 from gateway.accounts.users import Changes
 from gateway.oauth import registration
 from gateway.oauth.state.client import Client
@@ -291,6 +292,14 @@ async def test_without_the_right_token_nothing_is_registered(token_gateway: Runn
         answer = await token_gateway.post(REGISTER, METADATA, token=text)
         assert_refused(answer, 403, "insufficient_scope")
         assert 'scope="client:register"' in answer.headers["WWW-Authenticate"]
+    assert (await token_gateway.gateway.registry.page()).total == 0
+
+
+async def test_a_token_that_is_kept_to_hosts_registers_nothing(token_gateway: Running) -> None:
+    ann = await token_gateway.user()
+    tokens, kept_to = token_gateway.gateway.accounts.api_tokens, KeptTo(hosts=("localhost",))
+    _, text = await tokens.create(ann.id, "kept", ["client:register"], kept_to=kept_to)
+    assert_refused(await token_gateway.post(REGISTER, METADATA, token=text), 401, "invalid_token")
     assert (await token_gateway.gateway.registry.page()).total == 0
 
 

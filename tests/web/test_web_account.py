@@ -118,6 +118,7 @@ async def test_the_copy_holds_the_account_and_no_secret(world: World, browser: B
     assert [each["name"] for each in document["api_tokens"]] == ["backup"]
     assert document["api_tokens"][0]["scopes"] == ["wiki:read"]
     assert len(document["sessions"]) == 1
+    assert [each["user_agent"] for each in document["known_devices"]] == ["Firefox on Linux"]
     for secret in (text, text[20:63], browser.secret() or "", "$2b$", "bob"):
         assert secret not in copy.text
 

@@ -103,6 +103,7 @@ class DataPage:
             "exported_at": self._clock.now().isoformat(),
             "account": {**user.document(), "language": user.language},
             "sessions": [login.document(visitor.owner.session.login_id) for login in logins],
+            "known_devices": await accounts.devices.documents(account_id),
             "api_tokens": [token.document() for token in await accounts.api_tokens.list_for(account_id)],
             "second_factors": await self._factors(account_id),
             "connected_applications": [
