@@ -47,6 +47,19 @@ def test_json_is_the_token_as_the_api_shows_one(command_line: CommandLine) -> No
     assert stands_for(command_line, made.json["token"]) == "ann"
 
 
+def test_a_token_is_kept_to_routes_that_there_are_and_to_hosts(command_line: CommandLine) -> None:
+    with command_line.config.open("a") as config:
+        config.write("\nroutes: [{name: wiki, match: {host: wiki.test}, upstream: 'http://127.0.0.1:9'}]\n")
+    command_line.add("ann")
+    kept = ("--route", "wiki", "--host", "Wiki.test.", "--host", "*.example.com")
+    made = command_line("token", "create", "ann", "--name", "ci", *kept, "--output", "json").json
+    assert (made["routes"], made["hosts"]) == (["wiki"], ["*.example.com", "wiki.test"])
+    typo = command_line("token", "create", "ann", "--name", "ci", "--route", "wikki")
+    assert (typo.code, "wikki" in typo.err) == (2, True)
+    bad = command_line("token", "create", "ann", "--name", "ci", "--host", "http://x")
+    assert (bad.code, "hosts" in bad.err) == (1, True)
+
+
 def test_a_token_is_revoked_by_its_owner_name_only(command_line: CommandLine) -> None:
     command_line.add("ann")
     command_line.add("bob")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from typing import Any
 
+import aiohttp
 import pytest
 
 from gateway.accounts.users import Changes
-from tests.web.portal import PASSWORD, Answer, Browser, World
+from tests.web.portal import PASSWORD, Answer, Browser, Portals, World
 
 PROFILE, CHANGED, DATA = "/account/profile", "/account/password", "/account/data"
+MAIL: dict[str, Any] = {"mail": {"url": "smtp://127.0.0.1:1?tls=none", "from": "wiki@example.com"}}
 NEW = "another good passphrase"
 
 
@@ -71,6 +74,39 @@ async def test_an_address_without_mail_counts_at_once_and_is_not_confirmed(world
     late = await browser.send("POST", f"{PROFILE}/email", data={**form, "email": "thief@example.org"})
     assert "prompt=login" in late.location
     assert (await world.users.get("ann")).email == "ann@example.org"
+
+
+async def test_an_address_with_mail_counts_once_it_is_answered(portals: Portals, client: aiohttp.ClientSession) -> None:
+    world = await portals.open(**MAIL)
+    browser = Browser(world, client)
+    await browser.sign_in()
+    page = await browser.get(PROFILE)
+    form = {"csrf_token": page.token, "email": "new@example.com"}
+    assert (await browser.send("POST", f"{PROFILE}/email", data=form)).location == f"{PROFILE}?done=written"
+    waiting = await browser.get(PROFILE)
+    assert "The change to new@example.com waits" in waiting.text
+    assert (await world.users.get("ann")).email == "ann@example.com"
+    await browser.send("POST", f"{PROFILE}/email/keep", data={"csrf_token": waiting.token})
+    assert "waits" not in (await browser.get(PROFILE)).text
+
+
+async def test_who_has_no_password_sets_one_and_then_needs_it(world: World, browser: Browser) -> None:
+    await browser.sign_in()
+    await world.database.execute("update account set password_hash = null")
+    page = await browser.get(CHANGED)
+    assert 'name="current"' not in page.text
+    done = await browser.send("POST", CHANGED, data={"csrf_token": page.token, "password": NEW})
+    assert done.location == f"{CHANGED}?done=changed"
+    assert (await change(browser, "wrong")).status == 400
+    assert (await change(browser, NEW, "yet another passphrase")).status == 303
+
+
+async def test_a_new_password_lets_no_device_do_without_the_second_factor(world: World, browser: Browser) -> None:
+    await browser.sign_in()
+    await world.database.execute("update known_device set second_factor_until = expires_at")
+    assert await world.accounts.devices.trusted_count(world.ann.id) == 1
+    await change(browser)
+    assert await world.accounts.devices.trusted_count(world.ann.id) == 0
 
 
 async def test_a_new_password_ends_other_sessions_and_keeps_this_one(
