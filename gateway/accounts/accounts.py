@@ -16,10 +16,11 @@ from gateway.accounts.factors.passkeys import Passkeys
 from gateway.accounts.factors.pending import PendingLogins
 from gateway.accounts.factors.recovery_codes import RecoveryCodes
 from gateway.accounts.factors.totp import Totps
+from gateway.accounts.importing.importer import Importer
 from gateway.accounts.login import PasswordLogin, Sleep
 from gateway.accounts.mail.notices import Notices
 from gateway.accounts.mail.room import build_mail_room
-from gateway.accounts.passwords import PasswordHasher
+from gateway.accounts.passwords.hasher import PasswordHasher
 from gateway.accounts.recovery.recovery import Recovery, build_recovery
 from gateway.accounts.sessions import Sessions
 from gateway.accounts.throttle.attempts import Attempts
@@ -41,6 +42,7 @@ class Accounts:
 
     hasher: PasswordHasher
     users: Users
+    importer: Importer
     login: PasswordLogin
     second_factors: SecondFactors
     pending_logins: PendingLogins
@@ -89,6 +91,7 @@ def build_accounts(
     return Accounts(
         hasher=hasher,
         users=users,
+        importer=Importer(database, settings, clock),
         login=login,
         second_factors=second_factors,
         pending_logins=PendingLogins(database, clock),

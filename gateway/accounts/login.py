@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Final
 
 from gateway.accounts.devices import KnownDevices
-from gateway.accounts.passwords import PasswordHasher
+from gateway.accounts.passwords.hasher import PasswordHasher
 from gateway.accounts.throttle.failures import Attempt, Failures
 from gateway.accounts.throttle.subjects import (
     account_subject,

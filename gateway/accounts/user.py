@@ -11,7 +11,6 @@ from typing import Any, Final
 
 import asyncpg
 
-from gateway.accounts.passwords import LONGEST_PASSWORD
 from gateway.errors import FieldError, InvalidInput
 from gateway.translation.words import later
 
@@ -122,15 +121,6 @@ def _is_own_address(username: str, email: str) -> bool:
     if max(len(username), len(email)) > LONGEST_NAME or username != username.strip():
         return False
     return name_key(username) == name_key(email)
-
-
-def check_password(password: str, minimum: int) -> list[FieldError]:
-    """Return what is wrong with a new password: its length, and nothing else (NIST SP 800-63B-4 section 3.1.1.2)."""
-    if len(password) < minimum:
-        return [FieldError("password", later("must have at least %(count)s characters"), {"count": minimum})]
-    if len(password) > LONGEST_PASSWORD:
-        return [FieldError("password", later("must have at most %(count)s characters"), {"count": LONGEST_PASSWORD})]
-    return []
 
 
 def check_profile(name: str, roles: Iterable[str]) -> list[FieldError]:

@@ -10,14 +10,14 @@ from uuid import UUID
 import asyncpg
 
 from gateway.accounts.devices import distrust_devices
-from gateway.accounts.passwords import PasswordHasher
+from gateway.accounts.passwords.hasher import PasswordHasher
+from gateway.accounts.passwords.policy import PasswordPolicy
 from gateway.accounts.sessions import revoke_sessions
 from gateway.accounts.user import (
     ADMIN,
     TAKEN,
     User,
     check_names,
-    check_password,
     check_profile,
     name_key,
     require_valid,
@@ -80,6 +80,7 @@ class Users:
     ) -> None:
         self._database = database
         self._hasher = hasher
+        self._policy = PasswordPolicy(settings.passwords, hasher)
         self._settings = settings
         self._clock = clock
         self._feed = feed
@@ -102,7 +103,7 @@ class Users:
         chosen = sorted_roles(self._settings.registration.default_roles if roles is None else roles)
         errors = check_names(username, email) + check_profile(name, chosen)
         if password is not None:
-            errors += check_password(password, self._settings.passwords.min_length)
+            errors += await self._policy.check(password, (username, email, name, self._settings.branding.name))
         require_valid(errors)
         stored = None if password is None else await self._hasher.hash(password)
         keys = (spelled(username), name_key(username), email, name_key(email))
@@ -191,7 +192,7 @@ class Users:
         but those of the login that ``keep_session_id`` belongs to, and lets no device do without the second factor.
         """
         if changes.password is not None:
-            require_valid(check_password(changes.password, self._settings.passwords.min_length))
+            require_valid(await self._policy.check(changes.password, await self._words(user_id, changes)))
         stored = None if changes.password is None else await self._hasher.hash(changes.password)
         try:
             async with self._database.transaction() as connection:
@@ -252,6 +253,12 @@ class Users:
         """Store the password anew after a login proved it, unless it has changed meanwhile."""
         fresh = await self._hasher.hash(password)
         await self._database.execute(_SQL["rehash"], UUID(user_id), old_hash, fresh)
+
+    async def _words(self, user_id: str, changes: Changes) -> Sequence[str]:
+        """Return what a password of this user must not be."""
+        user = await self.get(user_id)
+        changed = (changes.username, changes.email, changes.name)
+        return (user.username, user.email, user.name, self._settings.branding.name, *(each or "" for each in changed))
 
     async def _change(
         self,

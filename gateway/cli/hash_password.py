@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from gateway.accounts.passwords import PasswordHasher
+from gateway.accounts.passwords.hasher import PasswordHasher
 from gateway.cli.context import config_option, settings_from
 from gateway.cli.output import run
 from gateway.cli.passwords import read_password

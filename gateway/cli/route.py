@@ -161,7 +161,7 @@ def _identity(
 
 
 async def _find_user(settings: Settings, reference: str) -> User:
-    from gateway.accounts.passwords import PasswordHasher
+    from gateway.accounts.passwords.hasher import PasswordHasher
     from gateway.accounts.users import Users
     from gateway.clock import SystemClock
     from gateway.config.secrets import secret_key

@@ -12,6 +12,7 @@ from gateway.accounts.users import Changes
 from gateway.cli.context import config_option, output_option, settings_from
 from gateway.cli.output import emit, run
 from gateway.cli.passwords import read_password
+from gateway.cli.user_import import command as import_command
 from gateway.cli.workshop import named_user, workshop
 from gateway.config.settings import Settings
 
@@ -19,6 +20,9 @@ from gateway.config.settings import Settings
 @click.group("user")
 def command() -> None:
     """Manage the people who sign in."""
+
+
+command.add_command(import_command)
 
 
 @command.command("add")

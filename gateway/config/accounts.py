@@ -8,7 +8,7 @@ from pydantic import Field, StrictBool, StrictInt
 
 from gateway.config.scalars import Duration, parse_duration
 from gateway.config.section import Section
-from gateway.config.values import Label, OneOrMore, Origin
+from gateway.config.values import Issuer, Label, OneOrMore, Origin
 
 
 class SessionSettings(Section):
@@ -29,6 +29,14 @@ class PasswordSettings(Section):
 
     min_length: StrictInt = Field(8, ge=8, le=64)
     """The shortest password that can be set, in characters."""
+    reject_common: StrictBool = True
+    """Refuse the 30,000 passwords that are tried first, and the account's own names."""
+    min_strength: StrictInt = Field(2, ge=0, le=4)
+    """How hard a password must be to guess, as zxcvbn judges it, from 0 (anything) to 4."""
+    leaked_url: Issuer | None = None
+    """A list of leaked passwords to ask by the first five digits of a hash, of the form of Pwned Passwords' `range`."""
+    leaked_required: StrictBool = False
+    """Take no new password while that list does not answer; otherwise it is taken, and the log says so."""
     bcrypt_cost: StrictInt = Field(12, ge=4, le=16)
     """The logarithm of bcrypt's rounds: one more doubles the time of a login."""
 

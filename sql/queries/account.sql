@@ -79,3 +79,7 @@ select 1 from refresh_family f join oauth_client c on c.id = f.client_id where c
 -- name: tell_of_clients
 -- A client is good while its owner is: whoever remembers one has to ask anew. The NOTIFY comes with the account's event.
 insert into event (topic, key) select 'client', id from oauth_client where owner_id = $1;
+
+-- name: taken
+select username_key as key from account where username_key = any($1)
+union select email_key from account where email_key = any($1);

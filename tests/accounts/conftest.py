@@ -12,7 +12,7 @@ import pytest
 from gateway.accounts.api_tokens import ApiTokens
 from gateway.accounts.devices import KnownDevices
 from gateway.accounts.login import PasswordLogin
-from gateway.accounts.passwords import PasswordHasher
+from gateway.accounts.passwords.hasher import PasswordHasher
 from gateway.accounts.sessions import Sessions
 from gateway.accounts.throttle.failures import Failures
 from gateway.accounts.user import User

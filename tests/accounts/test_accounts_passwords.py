@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.accounts.passwords import PasswordHasher
+from gateway.accounts.passwords.hasher import PasswordHasher
 from gateway.config.accounts import PasswordSettings
 from gateway.errors import InvalidInput, Overloaded
 from gateway.tokens.master_key import MasterKey

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import pytest
 from click.testing import CliRunner, Result
 
-from gateway.accounts.passwords import PasswordHasher
+from gateway.accounts.passwords.hasher import PasswordHasher
 from gateway.accounts.users import Changes, Users
 from gateway.cli.route import command
 from gateway.config.settings import Settings

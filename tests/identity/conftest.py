@@ -11,7 +11,7 @@ import pytest
 from multidict import CIMultiDict
 
 from gateway.accounts.api_tokens import ApiTokens
-from gateway.accounts.passwords import PasswordHasher
+from gateway.accounts.passwords.hasher import PasswordHasher
 from gateway.accounts.sessions import Login, Session, Sessions
 from gateway.accounts.user import User
 from gateway.accounts.users import Users

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import pytest
 
-from gateway.accounts.passwords import PasswordHasher
+from gateway.accounts.passwords.hasher import PasswordHasher
 from gateway.accounts.users import Changes, Users
 from gateway.config.settings import Settings
 from gateway.errors import InvalidInput, NotFound

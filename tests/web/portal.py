@@ -14,7 +14,7 @@ from aiohttp import web
 
 from gateway.accounts.accounts import Accounts, build_accounts
 from gateway.accounts.factors.pending import PendingLogin
-from gateway.accounts.passwords import PasswordHasher
+from gateway.accounts.passwords.hasher import PasswordHasher
 from gateway.accounts.sessions import Sessions
 from gateway.accounts.user import User
 from gateway.accounts.users import Users

@@ -22,6 +22,7 @@ from typing import Final, TypeVar
 
 import bcrypt
 
+from gateway.accounts.passwords.foreign import BCRYPT, matches_foreign
 from gateway.config.accounts import PasswordSettings
 from gateway.errors import FieldError, InvalidInput, Overloaded
 from gateway.tokens.master_key import MasterKey
@@ -29,7 +30,6 @@ from gateway.translation.words import later
 
 LONGEST_PASSWORD: Final = 1024  # characters
 _SCHEME: Final = "$gw1$"
-_IMPORTED: Final = ("$2a$", "$2b$", "$2y$")
 _BCRYPT_BYTES: Final = 72
 _WAITING_PER_WORKER: Final = 8
 
@@ -55,7 +55,7 @@ class PasswordHasher:
             raise InvalidInput(
                 [FieldError("password", later("must have at most %(count)s characters"), {"count": LONGEST_PASSWORD})]
             )
-        return await self._run(partial(self._hash, password))
+        return await self.run(partial(self._hash, password))
 
     async def verify(self, password: str, stored: str | None) -> tuple[bool, bool]:
         """Return whether ``password`` is right, and whether it should be stored anew. Raises Overloaded.
@@ -64,14 +64,15 @@ class PasswordHasher:
         """
         if len(password) > LONGEST_PASSWORD:
             password, stored = "", None
-        right = await self._run(partial(self._verify, password, stored or self._nobody))
+        right = await self.run(partial(self._verify, password, stored or self._nobody))
         right = right and stored is not None
         return right, right and self._outdated(stored or "")
 
     def close(self) -> None:
         self._executor.shutdown(wait=False, cancel_futures=True)
 
-    async def _run(self, work: Callable[[], Result]) -> Result:
+    async def run(self, work: Callable[[], Result]) -> Result:
+        """Do what takes long in a thread of the hasher's. Raises Overloaded when too much waits already."""
         if self._pending >= self._limit:
             raise Overloaded
         self._pending += 1
@@ -95,12 +96,12 @@ class PasswordHasher:
         try:
             if stored.startswith(_SCHEME):
                 return bcrypt.checkpw(self._digest(password), stored.removeprefix(_SCHEME).encode())
-            if stored.startswith(_IMPORTED):
+            if stored.startswith(BCRYPT):
                 # What made the hash cut the password there, too.
                 return bcrypt.checkpw(_normal(password)[:_BCRYPT_BYTES], stored.encode())
         except ValueError:
             return False  # a damaged hash opens nothing
-        return False
+        return matches_foreign(unicodedata.normalize("NFC", password), stored)
 
     def _outdated(self, stored: str) -> bool:
         return not stored.startswith(f"{_SCHEME}$2b${self._cost:02d}$")

@@ -1,0 +1,1 @@
+"""Accounts taken over from other programs, with the hashes of their passwords."""
