@@ -17,7 +17,8 @@ from gateway.translation.words import later
 ADMIN: Final = "admin"
 _USERNAME: Final = re.compile(r"\w[\w.+-]{0,63}")
 _LABEL: Final = r"[^\W_](?:[\w-]{0,61}[^\W_])?"
-_EMAIL: Final = re.compile(rf"[^\s@<>\"'(),:;\\\[\]\x00-\x20\x7f]{{1,64}}@{_LABEL}(?:\.{_LABEL})*")
+# No encoded word (RFC 2047): mail programs decode one before they look for the address, and find another one.
+_EMAIL: Final = re.compile(rf"(?!.*=\?)[^\s@<>\"'(),:;\\\[\]\x00-\x20\x7f]{{1,64}}@{_LABEL}(?:\.{_LABEL})*")
 LONGEST_NAME: Final = 254  # of an e-mail address (RFC 5321 section 4.5.3.1.3), which may be the username
 _ROLE_LENGTH: Final = 100
 _NAME_LENGTH: Final = 200

@@ -21,6 +21,7 @@ class Kept:
     """What came. ``answers`` are given instead of taking a letter, one for each, before it."""
 
     letters: list[EmailMessage] = field(default_factory=list)
+    recipients: list[list[str]] = field(default_factory=list)
     answers: list[str] = field(default_factory=list)
     logins: list[tuple[bytes, bytes]] = field(default_factory=list)
     encrypted: list[bool] = field(default_factory=list)
@@ -32,6 +33,7 @@ class Kept:
             return self.answers.pop(0)
         content = envelope.content
         assert isinstance(content, bytes)
+        self.recipients.append(list(envelope.rcpt_tos))
         self.letters.append(message_from_bytes(content, policy=policy.default))
         return "250 OK"
 

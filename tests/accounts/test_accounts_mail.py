@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -126,6 +127,29 @@ async def test_a_server_that_is_down_loses_nothing(
     assert await count(database) == 1
     assert "tried again" in caplog.text
     assert "hunter2" not in caplog.text
+
+
+DISGUISED = "=?utf-8?q?eve=40evil.example=2C=20?=ann@example.com"
+
+
+async def test_a_letter_goes_to_its_address_and_not_to_one_that_hides_in_it(
+    postbox: Postbox, postman: Postman, server: Kept
+) -> None:
+    await postbox.put(replace(LETTER, to=DISGUISED))
+    await postman.deliver()
+    # Whether this server takes such an address is its own affair.
+    assert [each for sent in server.recipients for each in sent if each != DISGUISED] == []
+
+
+async def test_a_letter_that_cannot_be_written_stops_no_other(
+    postbox: Postbox, postman: Postman, server: Kept, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    await postbox.put(replace(LETTER, to="=?utf-8?q??=@example.com"))
+    await postbox.put(LETTER)
+    await postman.deliver()
+    assert server.recipients == [["ann@example.com"]]
+    assert await count(database) == 0
+    assert "given up" in caplog.text
 
 
 async def test_a_letter_is_not_sent_after_its_time(

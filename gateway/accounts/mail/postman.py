@@ -90,8 +90,14 @@ class Postman:
             await self._postbox.done(waiting)
             return
         try:
-            sender = str(self._settings.sender)
-            await self._send(message(waiting.letter, sender, self._settings.reply_to, self._clock))
+            made = message(waiting.letter, str(self._settings.sender), self._settings.reply_to, self._clock)
+            made.as_bytes()
+        except Exception as error:  # the library reads an address, and some of them end in any error
+            _log.warning("a letter cannot be written: %s; it is given up", type(error).__name__)
+            await self._postbox.done(waiting)
+            return
+        try:
+            await self._send(made, waiting.letter.to)
         except aiosmtplib.SMTPResponseException as error:
             reason, final = f"it answered {error.code}", error.code >= _REFUSED_FOR_GOOD
         except aiosmtplib.SMTPRecipientsRefused as error:
@@ -109,13 +115,15 @@ class Postman:
         else:
             _log.warning("a letter was not taken by the mail server: %s; it is tried again", reason)
 
-    async def _send(self, letter: EmailMessage) -> None:
+    async def _send(self, letter: EmailMessage, recipient: str) -> None:
         url = self._settings.url
         if url is None:
             raise LookupError("no mail is configured")
         server = MailServer(url.get_secret_value())
         await aiosmtplib.send(
             letter,
+            # Never read out of the header: what it holds is decoded there, and may name somebody else.
+            recipients=[recipient],
             hostname=server.host,
             port=server.port,
             username=server.username,
