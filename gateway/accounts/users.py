@@ -12,6 +12,7 @@ import asyncpg
 from gateway.accounts.devices import distrust_devices
 from gateway.accounts.passwords.hasher import PasswordHasher
 from gateway.accounts.passwords.policy import PasswordPolicy
+from gateway.accounts.recovery.links import void_changes, void_resets
 from gateway.accounts.sessions import revoke_sessions
 from gateway.accounts.user import (
     ADMIN,
@@ -196,10 +197,12 @@ class Users:
         stored = None if changes.password is None else await self._hasher.hash(changes.password)
         try:
             async with self._database.transaction() as connection:
-                if first is not None:
-                    await first(connection)
                 if keep_an_admin and _may_end_an_admin(changes):
                     await _keep_an_admin(connection, UUID(user_id))
+                # Before what belongs to it: two changes never wait for each other.
+                await connection.fetchrow(_SQL["lock"], UUID(user_id))
+                if first is not None:
+                    await first(connection)
                 user = await self._change(connection, UUID(user_id), changes, stored, keep_session_id)
         except UniqueConflict as conflict:
             raise _taken(conflict) from conflict
@@ -290,6 +293,10 @@ class Users:
             await revoke_sessions(connection, before.id, keep_session_id if after.is_active else None)
         if stored is not None:
             await distrust_devices(connection, before.id)
+            await void_resets(connection, before.id, now)
+        if stored is not None or before.email != after.email or (after.is_verified and not before.is_verified):
+            # Begun by whoever knew the old password, or agreed to while there was no address to ask.
+            await void_changes(connection, before.id, now)
         if before.is_active != after.is_active:
             await connection.execute(_SQL["tell_of_clients"], user_id)
         await publish(connection, "account", before.id)

@@ -12,6 +12,14 @@ update mail_link set used_at = $3
 where link_hash = $1 and purpose = any($2) and used_at is null and expires_at > $3
 returning purpose, account_id, email, email_key, roles;
 
+-- name: lock_account
+-- Before what an account's links say is read or changed, in the order of whoever changes the account itself.
+select id from account where id = $1 for no key update;
+
+-- name: recent_of
+-- As recent, of one account, wherever they went.
+select count(*) from mail_link where account_id = $1 and purpose = $2 and created_at > $3;
+
 -- name: recent
 -- How many of a purpose went to an address since $3: nobody is flooded with them.
 select count(*) from mail_link where email_key = $1 and purpose = $2 and created_at > $3;

@@ -284,3 +284,73 @@ async def test_only_hashes_of_links_are_stored(accounts: Accounts, ann: User, da
     ((_, token),) = await forgot(accounts)
     row = await database.fetchrow("select * from mail_link")
     assert token not in str(row)
+
+
+@pytest.mark.parametrize("how", ["reset", "password", "confirmed", "by an administrator"])
+async def test_a_change_that_was_begun_before_the_owner_came_is_off(accounts: Accounts, how: str) -> None:
+    """Somebody makes an account in another's name and holds a link to an address of their own."""
+    users, recovery = accounts.users, accounts.recovery
+    account = await users.create("ann", "ann@example.com", OLD)
+    await recovery.email_changes.begin(account, "eve@example.com")
+    ((_, held),) = await letters(accounts)
+    match how:
+        case "reset":
+            ((_, token),) = await forgot(accounts)
+            await recovery.forgotten.reset(token, NEW)
+        case "password":
+            await users.change_password(account.id, OLD, NEW, None)
+        case "confirmed":
+            await recovery.verification.send(account)
+            ((_, token),) = await letters(accounts)
+            await recovery.verification.confirm(token)
+        case _:
+            await users.change(account.id, Changes(email="ann2@example.com"))
+    with pytest.raises(LinkOver):
+        await recovery.email_changes.confirm(held)
+    assert await recovery.email_changes.waiting(account.id) is None
+    assert (await users.get(account.id)).email.startswith("ann")
+
+
+async def test_a_changed_password_ends_links_to_a_new_one(accounts: Accounts, ann: User) -> None:
+    ((_, token),) = await forgot(accounts)
+    await accounts.users.change_password(ann.id, OLD, NEW, None)
+    with pytest.raises(LinkOver):
+        await accounts.recovery.forgotten.reset(token, "another good password")
+
+
+async def test_the_last_answer_counts_with_the_change_or_not_at_all(accounts: Accounts, ann: User) -> None:
+    changes = accounts.recovery.email_changes
+    await changes.begin(ann, "new@example.com")
+    links = dict(await letters(accounts))
+    await changes.confirm(links["ann@example.com"])
+    eve = await accounts.users.create("eve", "new@example.com", OLD)
+    with pytest.raises(InvalidInput):
+        await changes.confirm(links["new@example.com"])
+    await accounts.users.delete(eve.id)
+    assert (await changes.confirm(links["new@example.com"])).done
+
+
+async def test_both_answers_at_once_make_one_change(accounts: Accounts, ann: User) -> None:
+    changes = accounts.recovery.email_changes
+    await changes.begin(ann, "new@example.com")
+    links = [token for _, token in await letters(accounts)]
+    answers = await asyncio.gather(*(changes.confirm(token) for token in links))
+    assert sorted(each.done for each in answers) == [False, True]
+    assert (await accounts.users.get(ann.id)).email == "new@example.com"
+
+
+async def test_one_account_writes_to_few_addresses(accounts: Accounts, ann: User, clock: FakeClock) -> None:
+    for number in range(5):
+        await accounts.recovery.email_changes.begin(ann, f"stranger{number}@example.com")
+    with pytest.raises(InvalidInput, match="email"):
+        await accounts.recovery.email_changes.begin(ann, "stranger5@example.com")
+    assert len(await letters(accounts)) == 10
+    clock.advance(timedelta(hours=1, seconds=1))
+    await accounts.recovery.email_changes.begin(ann, "stranger5@example.com")
+
+
+async def test_a_mailbox_is_not_flooded_by_many_at_once(accounts: Accounts, ann: User) -> None:
+    for _ in range(20):
+        await accounts.recovery.forgotten.ask("ann", HERE)
+    await accounts.recovery.forgotten.settled()
+    assert len(await letters(accounts)) == 5

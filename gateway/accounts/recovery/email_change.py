@@ -5,6 +5,7 @@ An address that was never confirmed is not asked: it may be a typing mistake, an
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -25,6 +26,7 @@ from gateway.translation.words import later
 
 LIFETIME: Final = timedelta(days=1)
 _MOST_AN_HOUR: Final = 5
+_HOUR: Final = timedelta(hours=1)
 _SQL: Final = statements("mail_link")
 
 
@@ -43,6 +45,13 @@ class Confirmed:
 
     email: str
     done: bool
+
+
+class _LastAnswer(Exception):
+    """Nothing more is missing. The answer is noted with the change itself, or not at all."""
+
+    def __init__(self, answer: Confirmed) -> None:
+        self.answer = answer
 
 
 class EmailChanges:
@@ -82,10 +91,10 @@ class EmailChanges:
         require_valid([each for each in check_names(user.username, new_email) if each.field == "email"])
         if name_key(new_email) == name_key(user.email):
             raise InvalidInput([FieldError("email", later("is the address that you have"))])
-        if await self._links.recent(Purpose.CHANGE_TO, new_email, timedelta(hours=1)) >= _MOST_AN_HOUR:
-            raise InvalidInput([FieldError("email", later("was written to often enough: try again in an hour"))])
         now = self._clock.now()
         async with self._database.transaction() as connection:
+            await self._links.lock(connection, user.id)
+            await self._check_flood(connection, user.id, new_email)
             await self._links.void(connection, user.id, Purpose.CHANGE_FROM, Purpose.CHANGE_TO)
             agreed_at = None if user.is_verified else now
             values = (UUID(user.id), new_email, name_key(new_email), agreed_at, now, now + LIFETIME)
@@ -106,6 +115,7 @@ class EmailChanges:
     async def give_up(self, account_id: str) -> None:
         """Forget a change that waits; its links are void."""
         async with self._database.transaction() as connection:
+            await self._links.lock(connection, account_id)
             await self._forget(connection, account_id)
 
     async def confirm(self, secret: str) -> Confirmed:
@@ -117,12 +127,16 @@ class EmailChanges:
             raise LinkOver("the account is gone") from error
         if link.purpose is Purpose.CHANGE_FROM and name_key(user.email) != link.email_key:
             raise LinkOver("the account has another address by now")
-        async with self._database.transaction() as connection:
-            answer = await self._answer(connection, link, secret)
-        if not answer.done:
-            return answer
+        try:
+            async with self._database.transaction() as connection:
+                await self._links.lock(connection, user.id)
+                return await self._answer(connection, link, secret)
+        except _LastAnswer as last:
+            answer = last.answer
 
         async def finish(connection: Connection) -> None:
+            with suppress(_LastAnswer):
+                await self._answer(connection, link, secret)
             await self._forget(connection, user.id)
 
         changed = await self._users.change(user.id, Changes(email=answer.email, is_verified=True), first=finish)
@@ -134,6 +148,7 @@ class EmailChanges:
         return await self._database.execute(_SQL["forget_changes"], self._clock.now())
 
     async def _answer(self, connection: Connection, link: Link, secret: str) -> Confirmed:
+        """Note an answer. Raises _LastAnswer for the one that makes the address count, LinkOver."""
         await self._links.use(connection, secret, link.purpose)
         account, now = UUID(link.account_id), self._clock.now()
         waiting = await connection.fetchrow(_SQL["waiting_change"], account, now)
@@ -143,7 +158,18 @@ class EmailChanges:
         row = await connection.fetchrow(_SQL[statement], account, waiting["email_key"], now)
         if row is None or (link.purpose is Purpose.CHANGE_TO and link.email_key != waiting["email_key"]):
             raise LinkOver("the change is another one by now")
-        return Confirmed(row["email"], row["from_confirmed_at"] is not None and row["to_confirmed_at"] is not None)
+        if row["from_confirmed_at"] is not None and row["to_confirmed_at"] is not None:
+            raise _LastAnswer(Confirmed(row["email"], done=True))
+        return Confirmed(row["email"], done=False)
+
+    async def _check_flood(self, connection: Connection, account_id: str, new_email: str) -> None:
+        """Raise InvalidInput when letters enough went to an address, or to whichever for one account."""
+        lately = (
+            await self._links.recent(connection, Purpose.CHANGE_TO, new_email, _HOUR),
+            await self._links.recent_of(connection, Purpose.CHANGE_TO, account_id, _HOUR),
+        )
+        if max(lately) >= _MOST_AN_HOUR:
+            raise InvalidInput([FieldError("email", later("was written to often enough: try again in an hour"))])
 
     async def _forget(self, connection: Connection, account_id: str) -> None:
         await self._links.void(connection, account_id, Purpose.CHANGE_FROM, Purpose.CHANGE_TO)

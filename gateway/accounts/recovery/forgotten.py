@@ -113,9 +113,10 @@ class Forgotten:
             if known is None or not known[0].is_active:
                 return
             user = known[0]
-            if await self._links.recent(Purpose.RESET, user.email, timedelta(hours=1)) >= _MOST_AN_HOUR:
-                return
             async with self._database.transaction() as connection:
+                await self._links.lock(connection, user.id)
+                if await self._links.recent(connection, Purpose.RESET, user.email, timedelta(hours=1)) >= _MOST_AN_HOUR:
+                    return
                 url = await self._issue(connection, user)
                 await self._postbox.put(self._letters.reset(user, url, LIFETIME), connection, lifetime=LIFETIME)
         except GatewayError as error:

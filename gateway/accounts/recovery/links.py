@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
 from typing import Final
@@ -90,10 +90,19 @@ class Links:
         """Use a link, in the transaction of what it is used for. Raises LinkOver, also for whoever comes second."""
         return _link(await connection.fetchrow(_SQL["use"], _read(secret), list(purposes), self._clock.now()))
 
-    async def recent(self, purpose: Purpose, email: str, within: timedelta) -> int:
+    async def lock(self, connection: Executor, account_id: str) -> None:
+        """Let nobody else issue or use links of an account before the caller's transaction ends."""
+        await connection.fetchval(_SQL["lock_account"], UUID(account_id))
+
+    async def recent(self, connection: Executor, purpose: Purpose, email: str, within: timedelta) -> int:
         """Return how many links of a purpose went to an address lately."""
         since = self._clock.now() - within
-        return int(await self._database.fetchval(_SQL["recent"], name_key(email), purpose.value, since))
+        return int(await connection.fetchval(_SQL["recent"], name_key(email), purpose.value, since))
+
+    async def recent_of(self, connection: Executor, purpose: Purpose, account_id: str, within: timedelta) -> int:
+        """Return how many links of a purpose were sent for an account lately, to whatever addresses."""
+        since = self._clock.now() - within
+        return int(await connection.fetchval(_SQL["recent_of"], UUID(account_id), purpose.value, since))
 
     async def void(self, connection: Executor, account_id: str, *purposes: Purpose) -> None:
         """End links of an account that were not used."""
@@ -105,6 +114,18 @@ class Links:
     async def forget_expired(self) -> int:
         """Delete a batch of links that are over. Returns how many."""
         return await self._database.execute(_SQL["forget_expired"], self._clock.now())
+
+
+async def void_changes(connection: Executor, account_id: str, now: datetime) -> None:
+    """End a new address that waits to count, inside the caller's transaction, which has locked the account."""
+    purposes = [Purpose.CHANGE_FROM, Purpose.CHANGE_TO]
+    await connection.execute(_SQL["void"], UUID(account_id), purposes, now)
+    await connection.execute(_SQL["drop_change"], UUID(account_id))
+
+
+async def void_resets(connection: Executor, account_id: str, now: datetime) -> None:
+    """End links to a new password, inside the caller's transaction, which has locked the account."""
+    await connection.execute(_SQL["void"], UUID(account_id), [Purpose.RESET], now)
 
 
 def _read(secret: str) -> bytes:

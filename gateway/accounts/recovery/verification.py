@@ -34,9 +34,12 @@ class Verification:
 
     async def send(self, user: User) -> bool:
         """Write to the account's address. Returns False when enough letters went there lately, or none can be sent."""
-        if not self._postbox.enabled or await self._links.recent(Purpose.VERIFY, user.email, _HOUR) >= _MOST_AN_HOUR:
+        if not self._postbox.enabled:
             return False
         async with self._database.transaction() as connection:
+            await self._links.lock(connection, user.id)
+            if await self._links.recent(connection, Purpose.VERIFY, user.email, _HOUR) >= _MOST_AN_HOUR:
+                return False
             url = await self._issue(connection, user)
             await self._postbox.put(self._letters.verify(user, url, LIFETIME), connection, lifetime=LIFETIME)
         return True
