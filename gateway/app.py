@@ -34,6 +34,7 @@ from gateway.observability.logs import wants_json
 from gateway.observability.metrics import Metrics
 from gateway.observability.request_id import RequestIds
 from gateway.policy.client import TrustedProxies
+from gateway.policy.cors import Cors
 from gateway.policy.resource import Resource
 from gateway.proxy.build import Surroundings, build_front
 from gateway.proxy.fast_lane import FastLane
@@ -208,7 +209,13 @@ class Gateway:
                 request_ids=self.request_ids,
                 clock=self.clock,
             ),
-            Portal(self._application(), self.settings.server.public_host, self.protected_resources.places),
+            Portal(
+                self._application(),
+                self.settings.server.public_host,
+                self.protected_resources.places,
+                cors=own_cors(self.settings),
+                api=f"{self.settings.server.prefix}/api/",
+            ),
             own_cookies=cookies.names,
             error_page=self.site.pages.error_page,
         )
@@ -257,3 +264,17 @@ def request_id_of(request: web.BaseRequest) -> str:
     """Return the id that the front gave a request."""
     context = request.get(CONTEXT) if isinstance(request, web.Request) else None
     return context.request_id if context is not None else ""
+
+
+def own_cors(settings: Settings) -> Cors | None:
+    """Return which pages' scripts may use the API; None when no other origin's may."""
+    given = settings.cors
+    if not given.allow_origins:
+        return None
+    return Cors(
+        frozenset(given.allow_origins),
+        ("GET", "HEAD", "POST", "PUT", "DELETE"),
+        ("authorization", "content-type", "if-match", "x-api-key"),
+        ("ETag", "Retry-After", "X-Request-Id"),
+        max_age_seconds=int(given.max_age.total_seconds()),
+    )

@@ -16,6 +16,7 @@
     ├── Overloaded               a bounded queue is full (503)
     ├── InvalidInput             fields that cannot be accepted; carries each (400)
     │   └── LastAdministrator    nobody would be left to administer (409)
+    ├── Outdated                 it has changed since the asker looked at it (412)
     ├── NotFound                 the thing asked for does not exist (404)
     └── UpstreamError
         ├── UpstreamUnreachable  no connection, or it broke before an answer (502)
@@ -163,6 +164,10 @@ class InvalidInput(GatewayError):
 
 class LastAdministrator(InvalidInput):
     """The change would leave nobody to administer: right in itself, but not while there is no other administrator."""
+
+
+class Outdated(GatewayError):
+    """The thing to change is not any more what the asker looked at."""
 
 
 class NotFound(GatewayError):

@@ -12,6 +12,7 @@ from gateway.errors import (
     LastAdministrator,
     LoginRefused,
     NotFound,
+    Outdated,
     Overloaded,
     StorageError,
     TargetRejected,
@@ -39,6 +40,7 @@ UNAVAILABLE: Final = Problem(
 INTERNAL: Final = Problem(500, "internal_error", "The gateway made a mistake; the request was not let through.")
 FORBIDDEN: Final = Problem(403, "forbidden", "This is not open to you.")
 NO_ROUTE: Final = Problem(404, "no_route", "Nothing is served at this address.")
+OUTDATED: Final = Problem(412, "outdated", "It has changed since you looked at it: read it again, then decide.")
 BAD_GATEWAY: Final = Problem(502, "bad_gateway", "The application behind the gateway did not give a usable answer.")
 GATEWAY_TIMEOUT: Final = Problem(504, "gateway_timeout", "The application behind the gateway did not answer in time.")
 BODY_TOO_LARGE: Final = Problem(413, "body_too_large", "The request's body is larger than is allowed here.")
@@ -121,6 +123,8 @@ def of_error(error: GatewayError, kinds: Collection[CredentialKind] = frozenset(
             return Problem(409, "last_administrator", detail, errors=error.errors)
         case InvalidInput():
             return Problem(400, "invalid_input", "Some fields cannot be accepted.", errors=error.errors)
+        case Outdated():
+            return OUTDATED
         case NotFound():
             return Problem(404, "not_found", "There is nothing like that, or it is not yours to see.")
         case StorageError():

@@ -27,7 +27,7 @@ from gateway.accounts.user import (
 )
 from gateway.clock import Clock
 from gateway.config.settings import Settings
-from gateway.errors import FieldError, InvalidInput, LastAdministrator, NotFound, UniqueConflict
+from gateway.errors import FieldError, InvalidInput, LastAdministrator, NotFound, Outdated, UniqueConflict
 from gateway.storage.database import Connection, Database
 from gateway.storage.events import EventFeed, publish
 from gateway.storage.statements import statements
@@ -41,6 +41,8 @@ _TAKEN: Final = {
     "account_email_key_key": FieldError("email", TAKEN),
 }
 
+
+SORTS: Final = ("username", "email", "created_at", "updated_at", "last_login")
 
 # Something that belongs to a change and happens with it, or not at all.
 Step = Callable[[Connection], Awaitable[None]]
@@ -160,10 +162,10 @@ class Users:
         row = await self._database.fetchrow(_SQL["credentials_by_login"], name_key(login))
         return (User.of(row), row["password_hash"]) if row is not None else None
 
-    async def page(self, *, limit: int = 50, offset: int = 0, search: str = "") -> Page:
-        """Return users in the order of their names; ``search`` is a part of a username or e-mail address."""
+    async def page(self, *, limit: int = 50, offset: int = 0, search: str = "", sort: str = "username") -> Page:
+        """Return users; ``search`` is a part of a username or address, ``sort`` one of SORTS, or that after ``-``."""
         wanted = name_key(search) if _storable(search) else "\ufffd"
-        rows = await self._database.fetch(_SQL["page"], limit, offset, wanted)
+        rows = await self._database.fetch(_SQL["page"], limit, offset, wanted, sort)
         total = await self._database.fetchval(_SQL["count"], wanted)
         return Page([User.of(row) for row in rows], int(total))
 
@@ -185,12 +187,14 @@ class Users:
         keep_an_admin: bool = True,
         first: Step | None = None,
         keep_session_id: str | None = None,
+        revision: int | None = None,
     ) -> User:
         """Apply changes; a right that is taken away is gone when this returns. Raises InvalidInput, NotFound.
 
         ``keep_an_admin`` refuses to end the last administrator: for callers that could not make another one.
         ``first`` is done in the same transaction, before: both happen or neither. A new password ends every session
         but those of the login that ``keep_session_id`` belongs to, and lets no device do without the second factor.
+        Raises Outdated when the account is not at ``revision`` any more.
         """
         if changes.password is not None:
             require_valid(await self._policy.check(changes.password, await self._words(user_id, changes)))
@@ -203,7 +207,7 @@ class Users:
                 await connection.fetchrow(_SQL["lock"], UUID(user_id))
                 if first is not None:
                     await first(connection)
-                user = await self._change(connection, UUID(user_id), changes, stored, keep_session_id)
+                user = await self._change(connection, UUID(user_id), changes, stored, keep_session_id, revision)
         except UniqueConflict as conflict:
             raise _taken(conflict) from conflict
         await self._caught_up()
@@ -228,12 +232,14 @@ class Users:
 
         return await self.change(user_id, Changes(password=new), first=still_the_same, keep_session_id=keep_session_id)
 
-    async def delete(self, user_id: str, *, keep_an_admin: bool = True) -> None:
-        """Delete an account with everything it holds. Raises NotFound, LastAdministrator."""
+    async def delete(self, user_id: str, *, keep_an_admin: bool = True, revision: int | None = None) -> None:
+        """Delete an account with everything it holds. Raises NotFound, LastAdministrator; Outdated as `change` does."""
         async with self._database.transaction() as connection:
             if keep_an_admin:
                 await _keep_an_admin(connection, UUID(user_id))
-            await connection.fetchrow(_SQL["lock"], UUID(user_id))
+            row = await connection.fetchrow(_SQL["lock"], UUID(user_id))
+            if row is not None:
+                _require_revision(row, revision)
             await connection.execute(_SQL["tell_of_clients"], UUID(user_id))
             await connection.execute(_SQL["lock_families_of_clients"], UUID(user_id))
             # Before what it was granted is gone: applications are told that the login is over.
@@ -270,10 +276,12 @@ class Users:
         changes: Changes,
         stored: str | None,
         keep_session_id: str | None,
+        revision: int | None,
     ) -> User:
         row = await connection.fetchrow(_SQL["lock"], user_id)
         if row is None:
             raise NotFound("no such user")
+        _require_revision(row, revision)
         before = User.of(row)
         after = _merged(before, changes)
         renamed = (after.username, after.email) != (before.username, before.email)
@@ -305,6 +313,12 @@ class Users:
     async def _caught_up(self) -> None:
         if self._feed is not None:
             await self._feed.caught_up()
+
+
+def _require_revision(row: asyncpg.Record, revision: int | None) -> None:
+    """Refuse to change what somebody has changed since it was looked at. The row is locked."""
+    if revision is not None and row["revision"] != revision:
+        raise Outdated("changed meanwhile")
 
 
 def _may_end_an_admin(changes: Changes) -> bool:

@@ -7,6 +7,7 @@ from aiohttp import web
 from gateway.accounts.users import Users
 from gateway.api.caller import Callers
 from gateway.api.reply import reply
+from gateway.api.revision import user_reply
 
 
 class ProfileApi:
@@ -26,7 +27,7 @@ class ProfileApi:
     async def me(self, request: web.Request) -> web.Response:
         identity = await self._callers.myself(request)
         user = await self._users.get(identity.user_id)
-        return reply(user.document())
+        return user_reply(user)
 
     async def profile(self, request: web.Request) -> web.Response:
         identity = await self._callers.myself(request)

@@ -12,11 +12,12 @@ from gateway.accounts.factors.factors import SecondFactors
 from gateway.accounts.recovery.email_change import EmailChanges
 from gateway.accounts.recovery.registering import Registering
 from gateway.accounts.user import ADMIN, User, sorted_roles, spelled
-from gateway.accounts.users import Changes, Users
+from gateway.accounts.users import SORTS, Changes, Users
 from gateway.api.caller import NOT_ALLOWED, Callers
 from gateway.api.fields import read_fields
 from gateway.api.login import tokens_and_user
 from gateway.api.reply import reply
+from gateway.api.revision import expected_revision, user_reply
 from gateway.clock import Clock
 from gateway.config.accounts import Registration
 from gateway.errors import CredentialRejected, FieldError, InvalidInput
@@ -76,7 +77,7 @@ class UsersApi:
         return reply(tokens_and_user(pair, user), 201)
 
     async def create(self, request: web.Request) -> web.Response:
-        return reply((await self._created(request)).document(), 201)
+        return user_reply(await self._created(request), 201)
 
     async def roles(self, request: web.Request) -> web.Response:
         await self._callers.identity(request)
@@ -86,13 +87,15 @@ class UsersApi:
         await self._callers.admin(request)
         limit = _number(request, "limit", 50, _MOST_ON_A_PAGE)
         offset = _number(request, "offset", 0, 10**9)
-        found = await self._users.page(limit=limit, offset=offset, search=request.query.get("search", "")[:200])
+        found = await self._users.page(
+            limit=limit, offset=offset, search=request.query.get("search", "")[:200], sort=_sort(request)
+        )
         items = [user.document() for user in found.items]
         return reply({"items": items, "total": found.total, "limit": limit, "offset": offset})
 
     async def show(self, request: web.Request) -> web.Response:
         _, user = await self._named(request)
-        return reply(user.document())
+        return user_reply(user)
 
     async def update(self, request: web.Request) -> web.Response:
         """Change any of username, email, name, password; an administrator also roles and the flags.
@@ -100,6 +103,7 @@ class UsersApi:
         Where mail is sent, one's own new address counts once it was confirmed there and agreed to at the old one.
         """
         identity, user = await self._named(request)
+        revision = expected_revision(request, user)
         fields = await read_fields(request)
         changes = _changes(fields, user)
         if not identity.is_admin and any(name in fields for name in _ADMIN_ONLY):
@@ -111,18 +115,19 @@ class UsersApi:
             else:
                 # Verified was the old address; applications are told the new one, and may go by it.
                 changes = replace(changes, is_verified=False)
-        return reply((await self._users.change(user.id, changes)).document())
+        return user_reply(await self._users.change(user.id, changes, revision=revision))
 
     async def delete(self, request: web.Request) -> web.Response:
         _, user = await self._named(request)
-        await self._users.delete(user.id)
+        await self._users.delete(user.id, revision=expected_revision(request, user))
         return web.Response(status=204)
 
     async def verify(self, request: web.Request) -> web.Response:
         """Mark an account's e-mail address as verified."""
         await self._callers.admin(request)
         user = await self._users.get(request.match_info["user"])
-        return reply((await self._users.change(user.id, Changes(is_verified=True))).document())
+        revision = expected_revision(request, user)
+        return user_reply(await self._users.change(user.id, Changes(is_verified=True), revision=revision))
 
     async def _named(self, request: web.Request) -> tuple[Identity, User]:
         return await self._callers.owner_of(request, request.match_info["user"])
@@ -176,6 +181,13 @@ def _changes(fields: Fields, user: User) -> Changes:
         roles = sorted(kept | {ADMIN} if is_admin else kept)
     values: dict[str, Any] = {**texts, **flags, "roles": roles}
     return Changes(**values)
+
+
+def _sort(request: web.Request) -> str:
+    given = request.query.get("sort", SORTS[0])
+    if given.removeprefix("-") not in SORTS:
+        raise InvalidInput([FieldError("sort", f"must be one of {', '.join(SORTS)}, or that after '-'")])
+    return given
 
 
 def _number(request: web.Request, name: str, default: int, most: int) -> int:

@@ -16,6 +16,7 @@ from gateway.config.authz import Authz
 from gateway.config.factors import SecondFactorSettings
 from gateway.config.mail import MailSettings
 from gateway.config.oauth import OAuth
+from gateway.config.own_cors import OwnCors
 from gateway.config.route import Route
 from gateway.config.scalars import Duration, parse_duration
 from gateway.config.section import Section
@@ -112,6 +113,8 @@ class Settings(Section):
     """Decisions for other proxies."""
     oauth: OAuth = OAuth()
     """The gateway as an OAuth 2.1 and OpenID Connect provider."""
+    cors: OwnCors = OwnCors()
+    """Which pages' scripts may use `/api/`, with a token: sessions of other origins count for nothing there."""
     upstreams: dict[UpstreamName, Upstream] = Field(default_factory=dict)
     """Named pools of servers."""
     routes: tuple[Route, ...] = ()

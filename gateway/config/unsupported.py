@@ -6,7 +6,6 @@ from typing import Final
 
 UNSUPPORTED: Final = frozenset(
     {
-        "cors",
         "providers",
         "tests",
         "trusted_issuers",

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from gateway.identity.verified import Verified
 from gateway.policy.client import ClientAddress
+from gateway.policy.cors import Cors
 from gateway.policy.decision import Decision
 from gateway.policy.rules import Rule
 from gateway.proxy.journey import Grant, Journey
@@ -22,6 +23,8 @@ class RequestContext:
     verified: Verified | None = field(default=None, repr=False)
     decision: Decision | None = None
     error: str = ""
+    # Which pages' scripts may read the answer, where no route says so.
+    cors: Cors | None = None
     # Of a head that was passed on although the rest was cut short; 499, as nginx has it, when the client left before.
     sent_status: int = 499
 

@@ -174,8 +174,9 @@ class Front:
         rule = context.rule
         response = self._refusal(request, context, _told_by(problem, rule))
         response.headers["X-Request-Id"] = context.request_id
-        if rule is not None and rule.cors is not None:  # a script may read why, too
-            for name, value in rule.cors.fields(origin_of(request.headers)):
+        cors = rule.cors if rule is not None else context.cors
+        if cors is not None:  # a script may read why, too
+            for name, value in cors.fields(origin_of(request.headers)):
                 response.headers.add(name, value)
         # A body that is still on its way, or waits for our 100, would be read as the next request.
         if close or not request.content.is_eof():

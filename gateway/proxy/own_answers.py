@@ -5,7 +5,8 @@ from __future__ import annotations
 from aiohttp import web
 
 from gateway.policy.answer import Redirect, Respond
-from gateway.policy.cors import origin_of, preflight_headers, preflight_method
+from gateway.policy.cors import Cors, origin_of, preflight_headers, preflight_method
+from gateway.policy.fields import Headers
 from gateway.policy.rules import Rule
 from gateway.problem import Problem
 from gateway.proxy.journey import Journey
@@ -33,10 +34,13 @@ def own_answer(rule: Rule, answer: Redirect | Respond, journey: Journey) -> web.
 
 def preflight_answer(rule: Rule, journey: Journey) -> web.Response:
     """Answer a preflight (Fetch standard, section 4.8). Raises Refused where the route gives no leave."""
-    headers = journey.plan.headers
+    return preflight(rule.cors, journey.target.method, journey.plan.headers)
+
+
+def preflight(cors: Cors | None, request_method: str, headers: Headers) -> web.Response:
+    """Answer a preflight by what ``cors`` gives leave to. Raises Refused where that is nothing."""
     origin = origin_of(headers)
-    method = preflight_method(journey.target.method, headers)
-    cors = rule.cors
+    method = preflight_method(request_method, headers)
     if cors is None or origin is None or not cors.allows(origin) or method not in cors.methods:
         detail = "Scripts of this page may not ask for this."
         raise Refused(Problem(403, "cors_refused", detail, headers={"Vary": "Origin"}))

@@ -12,10 +12,12 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
 
+from gateway.policy.cors import Cors, origin_of, preflight_method
 from gateway.policy.host import parse_host
 from gateway.policy.target import Target
 from gateway.problem import Problem
 from gateway.proxy.context import RequestContext
+from gateway.proxy.own_answers import preflight
 from gateway.refusal import BODY_TOO_LARGE, Refused
 
 # On every host, whatever its routes say.
@@ -37,8 +39,21 @@ class Portal:
     ``Application._make_request`` and ``_handle`` are what aiohttp's own runner calls; only this class uses them.
     """
 
-    def __init__(self, application: web.Application, host: str, elsewhere: Collection[tuple[str, str]] = ()) -> None:
-        """``elsewhere`` are paths that are the portal's on one other host each, too: (host, path)."""
+    def __init__(
+        self,
+        application: web.Application,
+        host: str,
+        elsewhere: Collection[tuple[str, str]] = (),
+        *,
+        cors: Cors | None = None,
+        api: str = "/api/",
+    ) -> None:
+        """``elsewhere`` are paths that are the portal's on one other host each, too: (host, path).
+
+        ``cors`` gives leave to use what lies below ``api``.
+        """
+        self._cors = cors
+        self._api = api
         self._application = application
         self._elsewhere = frozenset(elsewhere)
         # A URL's host name is without the brackets that an IPv6 address has in a target.
@@ -79,6 +94,21 @@ class Portal:
         if not isinstance(request, web.Request):
             raise TypeError("may_own said no and owns said yes")
         request[CONTEXT] = context
+        if self._cors is not None and request.path.startswith(self._api):
+            return await self._across(request, context, self._cors)
+        return await self._answer(request)
+
+    async def _across(self, request: web.Request, context: RequestContext, cors: Cors) -> web.StreamResponse:
+        """Answer for the API, so that scripts of other origins may read it where they have leave."""
+        context.cors = cors
+        if preflight_method(request.method, request.headers) is not None:
+            return preflight(cors, request.method, request.headers)
+        response = await self._answer(request)
+        for name, value in cors.fields(origin_of(request.headers)):
+            response.headers.add(name, value)
+        return response
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
         try:
             return await self._application._handle(request)  # noqa: SLF001
         except web.HTTPException as error:

@@ -26,7 +26,15 @@ limit 1;
 select id, username, email, name, roles, is_active, is_verified, created_at, updated_at, last_login_at, revision, language
 from account
 where $3 = '' or position($3 in username_key) > 0 or position($3 in email_key) > 0
-order by username_key
+order by
+    case $4::text when 'username' then username_key when 'email' then email_key end,
+    case $4::text when '-username' then username_key when '-email' then email_key end desc,
+    case $4::text when 'created_at' then created_at when 'updated_at' then updated_at when 'last_login' then last_login_at
+    end nulls first,
+    case $4::text when '-created_at' then created_at when '-updated_at' then updated_at
+        when '-last_login' then last_login_at
+    end desc nulls last,
+    username_key
 limit $1 offset $2;
 
 -- name: count
