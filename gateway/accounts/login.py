@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
+from uuid import UUID
 
 from gateway.accounts.devices import KnownDevices
 from gateway.accounts.passwords.hasher import PasswordHasher
@@ -27,6 +28,7 @@ _UNSLOWED: Final = 3
 _SLOWEST_SECONDS: Final = 2.0
 # Of those who wait at once: an answer that waits holds a connection, and nobody else's may run out.
 _MOST_WAITING: Final = 200
+_NOBODY: Final = str(UUID(int=0))
 
 Sleep = Callable[[float], Awaitable[None]]
 # Tells an owner that an account was locked by failures from an address.
@@ -97,8 +99,9 @@ class PasswordLogin:
         return await self._failures.forget_old()
 
     async def _subject(self, name: str, user: User | None, device_secret: str | None) -> str:
-        if user is not None and device_secret is not None:
-            device = await self._devices.find(device_secret, user.id)
+        if device_secret is not None:
+            # Also for a name that nobody has: the answer must not come earlier.
+            device = await self._devices.find(device_secret, user.id if user is not None else _NOBODY)
             if device is not None:
                 return device_subject(device.id)
         return account_subject(name, user)

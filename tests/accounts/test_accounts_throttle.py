@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from gateway.accounts.devices import KnownDevice
+from gateway.accounts.throttle.failures import Failures
 from gateway.accounts.throttle.locked import Locked
-from gateway.accounts.throttle.subjects import network_subject
+from gateway.accounts.throttle.subjects import address_subject, name_subject, network_subject
 from gateway.errors import LoginRefused, TooManyAttempts
 from tests.accounts.conftest import PASSWORD, Office, OfficeWith
 from tests.fake_clock import FakeClock
@@ -151,6 +153,38 @@ def test_the_memory_is_bounded(clock: FakeClock) -> None:
     assert locked.until("20099") is not None
     clock.advance(60)
     assert locked.until("20099") is None
+
+
+async def test_right_passwords_at_once_lock_nobody_out(office: Office) -> None:
+    """While they are checked they count as failures, but nobody is to remember them as such."""
+    ann = await office.add("ann")
+    failures = Failures(office.database, office.settings.login, office.clock)
+    subject, name = f"account:{ann.id}", name_subject("ann")
+    under_way = [await failures.reserve(subject, HERE, name) for _ in range(3)]
+    with pytest.raises(TooManyAttempts):
+        await failures.reserve(subject, HERE, name)
+    for each in under_way:
+        await failures.forgive(each)
+    office.clock.advance(5)
+    failures.refuse_known(name, subject, address_subject(HERE))
+    await failures.reserve(subject, HERE, name)
+
+
+@pytest.mark.parametrize("name", ["ann", "nobody"])
+async def test_a_device_is_looked_for_whoever_is_named(
+    office: Office, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    await office.add("ann")
+    found: list[str] = []
+    find = office.devices.find
+
+    async def noting(secret: str | None, account_id: str) -> KnownDevice | None:
+        found.append(account_id)
+        return await find(secret, account_id)
+
+    monkeypatch.setattr(office.devices, "find", noting)
+    await fail(office, name, device="x" * 43)
+    assert len(found) == 1
 
 
 async def test_a_crowd_of_guesses_gets_no_more_than_the_limit(office: Office) -> None:

@@ -1,11 +1,12 @@
 """What this process has seen locked: a guess for it is refused without asking the database.
 
-It only ever says no, and only for as long as the database said so; an unlocking is heard by the event feed.
+It only ever says no, and only for seconds: what the database counts may be logins that are just being checked, and
+turn out right. An unlocking is heard by the event feed.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from gateway.clock import Clock
@@ -13,6 +14,7 @@ from gateway.storage.events import EventFeed
 
 TOPIC: Final = "unlock"
 _MOST: Final = 20_000
+_BELIEVED_FOR: Final = timedelta(seconds=5)
 
 
 class Locked:
@@ -20,14 +22,18 @@ class Locked:
 
     def __init__(self, clock: Clock, feed: EventFeed | None = None) -> None:
         self._clock = clock
-        self._until: dict[str, datetime] = {}
+        # Until when it is locked, and until when that is believed.
+        self._until: dict[str, tuple[datetime, datetime]] = {}
         if feed is not None:
             feed.subscribe(self._on_event, self._until.clear)
 
     def until(self, subject: str) -> datetime | None:
         """Return until when ``subject`` is known to be locked; None says nothing."""
-        moment = self._until.get(subject)
-        if moment is None or moment > self._clock.now():
+        known = self._until.get(subject)
+        if known is None:
+            return None
+        moment, believed_until = known
+        if believed_until > self._clock.now():
             return moment
         del self._until[subject]
         return None
@@ -35,7 +41,7 @@ class Locked:
     def hold(self, subject: str, until: datetime) -> None:
         """Note that the database has ``subject`` locked."""
         self._until.pop(subject, None)
-        self._until[subject] = until
+        self._until[subject] = (until, min(until, self._clock.now() + _BELIEVED_FOR))
         if len(self._until) > _MOST:
             del self._until[next(iter(self._until))]
 
