@@ -3,13 +3,16 @@ insert into mail_link (link_hash, purpose, account_id, email, email_key, roles, 
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9);
 
 -- name: find
+-- An invitation gives what its sender could give: not any more once they are no administrator.
 select purpose, account_id, email, email_key, roles from mail_link
-where link_hash = $1 and purpose = any($2) and used_at is null and expires_at > $3;
+where link_hash = $1 and purpose = any($2) and used_at is null and expires_at > $3 and (invited_by is null
+    or exists (select 1 from account where id = invited_by and is_active and 'admin' = any(account.roles)));
 
 -- name: use
 -- One row, once.
 update mail_link set used_at = $3
-where link_hash = $1 and purpose = any($2) and used_at is null and expires_at > $3
+where link_hash = $1 and purpose = any($2) and used_at is null and expires_at > $3 and (invited_by is null
+    or exists (select 1 from account where id = invited_by and is_active and 'admin' = any(account.roles)))
 returning purpose, account_id, email, email_key, roles;
 
 -- name: lock_account

@@ -183,6 +183,15 @@ async def test_registering_tells_nobody_who_has_an_account(accounts: Accounts, a
         await accounts.recovery.registering.register("ann", "bea@example.com", OLD)
 
 
+async def test_registering_again_and_again_floods_nobody(accounts: Accounts, ann: User, clock: FakeClock) -> None:
+    for number in range(5):
+        assert await accounts.recovery.registering.register(f"bea{number}", ann.email, OLD) is None
+    assert len(await letters(accounts)) == 1
+    clock.advance(timedelta(minutes=15, seconds=1))
+    await accounts.recovery.registering.register("bea", ann.email, OLD)
+    assert len(await letters(accounts)) == 1
+
+
 async def test_an_old_link_does_not_confirm_a_new_address(accounts: Accounts) -> None:
     bea = await accounts.recovery.registering.register("bea", "bea@example.com", OLD)
     assert bea is not None
@@ -256,6 +265,7 @@ async def test_a_bad_new_address_is_refused(accounts: Accounts, ann: User, email
 
 
 async def test_an_invitation_makes_one_account_with_its_roles(accounts: Accounts, ann: User) -> None:
+    await accounts.users.change(ann.id, Changes(roles=["admin"]))
     made = await accounts.recovery.invitations.invite("bea@example.com", ["ops"], invited_by=ann.id)
     assert made.sent
     ((to, token),) = await letters(accounts)
@@ -269,15 +279,29 @@ async def test_an_invitation_makes_one_account_with_its_roles(accounts: Accounts
 
 
 async def test_an_invitation_ends_with_who_sent_it_and_with_a_newer_one(accounts: Accounts, ann: User) -> None:
+    await accounts.users.change(ann.id, Changes(roles=["admin"]))
     await accounts.recovery.invitations.invite("bea@example.com", invited_by=ann.id)
     await accounts.recovery.invitations.invite("bea@example.com", invited_by=ann.id)
     first, second = (token for _, token in await letters(accounts))
     with pytest.raises(LinkOver):
         await accounts.recovery.invitations.find(first)
     assert (await accounts.recovery.invitations.find(second)).email == "bea@example.com"
-    await accounts.users.delete(ann.id)
+    await accounts.users.delete(ann.id, keep_an_admin=False)
     with pytest.raises(LinkOver):
         await accounts.recovery.invitations.find(second)
+
+
+@pytest.mark.parametrize("taken", [Changes(roles=["user"]), Changes(is_active=False)], ids=["role", "account"])
+async def test_an_invitation_ends_with_its_senders_right_to_send_it(
+    accounts: Accounts, ann: User, taken: Changes
+) -> None:
+    await accounts.users.change(ann.id, Changes(roles=["admin"]))
+    await accounts.recovery.invitations.invite("bea@example.com", ["admin"], invited_by=ann.id)
+    ((_, token),) = await letters(accounts)
+    assert (await accounts.recovery.invitations.find(token)).roles == ("admin",)
+    await accounts.users.change(ann.id, taken, keep_an_admin=False)
+    with pytest.raises(LinkOver):
+        await accounts.recovery.invitations.accept(token, "bea", OLD)
 
 
 async def test_only_hashes_of_links_are_stored(accounts: Accounts, ann: User, database: Database) -> None:

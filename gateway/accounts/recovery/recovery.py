@@ -15,6 +15,7 @@ from gateway.accounts.recovery.email_change import EmailChanges
 from gateway.accounts.recovery.forgotten import ATTEMPTS_KIND, Forgotten
 from gateway.accounts.recovery.invitations import Invitations
 from gateway.accounts.recovery.links import Links
+from gateway.accounts.recovery.registering import ATTEMPTS_KIND as REMINDERS_KIND
 from gateway.accounts.recovery.registering import Registering
 from gateway.accounts.recovery.verification import Verification
 from gateway.accounts.throttle.attempts import Attempts
@@ -68,7 +69,15 @@ def build_recovery(
         links=links,
         notices=notices,
         verification=verification,
-        registering=Registering(users, verification, postbox, letters, addresses, settings.registration),
+        registering=Registering(
+            users,
+            verification,
+            postbox,
+            letters,
+            addresses,
+            settings.registration,
+            Attempts(REMINDERS_KIND, database, settings.login, clock),
+        ),
         forgotten=Forgotten(
             database=database,
             users=users,

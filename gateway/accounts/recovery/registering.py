@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final
 
 from gateway.accounts.mail.letters import Letters
 from gateway.accounts.mail.postbox import Postbox
 from gateway.accounts.recovery.addresses import Addresses
 from gateway.accounts.recovery.verification import Verification
+from gateway.accounts.throttle.attempts import Attempts
 from gateway.accounts.user import TAKEN, User
 from gateway.accounts.users import Users
 from gateway.config.accounts import Registration
-from gateway.errors import FieldError, InvalidInput
+from gateway.errors import FieldError, InvalidInput, TooManyAttempts
+
+ATTEMPTS_KIND: Final = "registered"
+_MOST_REMINDERS: Final = 1
 
 
 class Registering:
@@ -25,6 +31,7 @@ class Registering:
         letters: Letters,
         addresses: Addresses,
         registration: Registration,
+        attempts: Attempts,
     ) -> None:
         self._users = users
         self._verification = verification
@@ -32,6 +39,7 @@ class Registering:
         self._letters = letters
         self._addresses = addresses
         self._registration = registration
+        self._attempts = attempts
 
     @property
     def writes(self) -> bool:
@@ -58,5 +66,8 @@ class Registering:
 
     async def _remind(self, email: str) -> None:
         known = await self._users.credentials(email)
-        if known is not None:
+        if known is None:
+            return
+        with suppress(TooManyAttempts):  # they know by now
+            await self._attempts.reserve_account(known[0].id, _MOST_REMINDERS)
             await self._postbox.put(self._letters.already_registered(known[0], self._addresses.of("login")))

@@ -45,11 +45,17 @@ class Attempts:
 
     async def reserve_address(self, address: str) -> None:
         """Count one attempt for an address alone: who it is for is not known. Raises TooManyAttempts."""
-        subject, now = f"{self._kind}:{address_subject(address)}", self._clock.now()
+        await self._reserve_one(f"{self._kind}:{address_subject(address)}", self._limits.per_ip)
+
+    async def reserve_account(self, account_id: str, most: int) -> None:
+        """Count one attempt for an account alone, wherever it comes from. Raises TooManyAttempts."""
+        await self._reserve_one(f"{self._kind}:account:{account_id}", most)
+
+    async def _reserve_one(self, subject: str, most: int) -> None:
+        now = self._clock.now()
         async with self._database.transaction() as connection:
             await connection.execute(_SQL["lock_subject"], subject)
-            since = now - self._limits.window
-            blocking = await connection.fetchval(_SQL["nth_newest"], subject, since, self._limits.per_ip - 1)
+            blocking = await connection.fetchval(_SQL["nth_newest"], subject, now - self._limits.window, most - 1)
             if blocking is not None:
                 raise TooManyAttempts(seconds_until(blocking + self._limits.window, now))
             await connection.fetchval(_SQL["reserve"], subject, now)
