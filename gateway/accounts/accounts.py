@@ -84,9 +84,7 @@ def build_accounts(
         sleep=sleep,
     )
     second_factors = build_second_factors(settings, database, master_key, devices, mail.notices, clock)
-    server, challenges = settings.server, Challenges(master_key, clock)
-    party = RelyingParty(server.public_host, server.public_origin, settings.branding.name)
-    passkeys = Passkeys(database, challenges, party, clock)
+    passkeys = build_passkeys(settings, database, master_key, clock)
     recovery = build_recovery(settings, database, clock, mail, users, login)
     return Accounts(
         hasher=hasher,
@@ -115,6 +113,13 @@ def build_accounts(
         recovery=recovery,
         password_attempts=Attempts("password", database, settings.login, clock),
     )
+
+
+def build_passkeys(settings: Settings, database: Database, master_key: MasterKey, clock: Clock) -> Passkeys:
+    """Wire what signs in by a key; the portal is whom it signs in to."""
+    server = settings.server
+    party = RelyingParty(server.public_host, server.public_origin, settings.branding.name)
+    return Passkeys(database, Challenges(master_key, clock), party, clock)
 
 
 def build_second_factors(

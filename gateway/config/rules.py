@@ -16,7 +16,7 @@ from gateway.config.route import IdentitySettings, Match, Require, Route
 from gateway.config.settings import Settings
 from gateway.config.treatment import FileValue, Rewrite
 from gateway.errors import ConfigError, ConfigProblem, TargetRejected
-from gateway.policy import presets, requirements, rules
+from gateway.policy import freshness, presets, requirements, rules
 from gateway.policy.answer import Redirect, Respond
 from gateway.policy.host import parse_host
 from gateway.policy.path_pattern import parse_pattern
@@ -168,9 +168,9 @@ class _Compiling:
         if require.source_ip is not None:
             yield requirements.SourceIp(tuple(ip_network(network) for network in require.source_ip))
         if require.mfa is not None:
-            yield requirements.Mfa()
+            yield freshness.Mfa()
         if require.max_auth_age is not None:
-            yield requirements.MaxAuthAge(require.max_auth_age.total_seconds())
+            yield freshness.MaxAuthAge(require.max_auth_age.total_seconds())
         for word, several, kind in (
             ("any", require.any, requirements.AnyOf),
             ("all", require.all, requirements.All),

@@ -6,15 +6,18 @@ Pure: what a client and its redirect address may be is known before anything her
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Final
 
 from gateway.oauth.audience import Audiences
 from gateway.oauth.claims_parameter import RequestedClaims, read_claims
+from gateway.oauth.issuing import ACR_VALUES
 from gateway.oauth.parameters import Parameters
 from gateway.oauth.problem import OAuthError
 from gateway.oauth.scopes import OFFLINE, OPENID, ScopePolicy
 from gateway.oauth.state.client import Client
+from gateway.policy.challenge import ONE_FACTOR, TWO_FACTORS, acr_of
 
 RESPONSE_MODES: Final = ("query", "fragment")
 _PROMPTS: Final = frozenset({"none", "login", "consent", "select_account"})
@@ -114,3 +117,17 @@ def _max_age(client: Client, parameters: Parameters) -> int | None:
     if not _SECONDS.fullmatch(asked):
         raise OAuthError("invalid_request", "max_age is a number of seconds.")
     return int(asked)
+
+
+def needs_second_factor(request: AuthorizationRequest, methods: Collection[str]) -> bool:
+    """Say whether more factors are asked for than somebody has shown.
+
+    An essential acr has to be met; of ``acr_values`` the first that is known here is what the client prefers (OpenID
+    Connect Core 1.0 sections 3.1.2.1, 5.5.1.1). Whoever has none sets one up.
+    """
+    if acr_of(methods) == TWO_FACTORS:
+        return False
+    if request.claims.acr_values is not None:
+        return ONE_FACTOR not in request.claims.acr_values
+    preferred = [value for value in request.parameters.get("acr_values", "").split() if value in ACR_VALUES]
+    return preferred[:1] == [TWO_FACTORS]

@@ -16,6 +16,7 @@ from gateway.clock import Clock
 from gateway.oauth.authorization_request import (
     AuthorizationRequest,
     answers_by_fragment,
+    needs_second_factor,
     read_authorization_request,
 )
 from gateway.oauth.bridge import run_sync
@@ -31,7 +32,7 @@ from gateway.oauth.server import EngineAnswer, Server
 from gateway.oauth.state.client import Client
 from gateway.oauth.state.families import Granted
 from gateway.oauth.state.requests import URN, AuthorizationRequests, WaitingRequest
-from gateway.policy.challenge import ONE_FACTOR, TWO_FACTORS, acr_of
+from gateway.policy.challenge import acr_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +217,7 @@ class Authorization:
             if silent:
                 raise OAuthError("login_required", "Nobody is signed in, or not recently enough.")
             return await self._ask_to_sign_in(request, waiting, owner)
-        if _needs_second_factor(request, owner):
+        if needs_second_factor(request, owner.session.methods):
             if silent:
                 raise OAuthError("interaction_required", "A second factor is asked for.")
             return await self._ask_for_second_factor(request, waiting)
@@ -339,17 +340,3 @@ def _could_be_anybody(request: AuthorizationRequest) -> bool:
 
 def _expired() -> RequestRefused:
     return RequestRefused("invalid_request", "This request has been answered already, or it took too long.")
-
-
-def _needs_second_factor(request: AuthorizationRequest, owner: SessionOwner) -> bool:
-    """Say whether more factors are asked for than somebody has shown.
-
-    An essential acr has to be met; of ``acr_values`` the first that is known here is what the client prefers (OpenID
-    Connect Core 1.0 sections 3.1.2.1, 5.5.1.1). Whoever has none sets one up.
-    """
-    if acr_of(owner.session.methods) == TWO_FACTORS:
-        return False
-    if request.claims.acr_values is not None:
-        return ONE_FACTOR not in request.claims.acr_values
-    preferred = [value for value in request.parameters.get("acr_values", "").split() if value in ACR_VALUES]
-    return preferred[:1] == [TWO_FACTORS]

@@ -9,7 +9,8 @@ from urllib.parse import quote
 
 from gateway.identity.identity import CredentialKind
 from gateway.policy.decision import Decision, Outcome
-from gateway.policy.requirements import SIGNED_IN_TOO_LONG_AGO, MaxAuthAge
+from gateway.policy.freshness import MaxAuthAge
+from gateway.policy.requirements import SIGNED_IN_TOO_LONG_AGO
 
 RETURN_PARAMETER = "rd"
 NOTHING_MORE: Final[Mapping[str, str]] = MappingProxyType({})

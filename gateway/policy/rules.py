@@ -16,11 +16,12 @@ from gateway.identity.identity import CredentialKind
 from gateway.policy.answer import Redirect, Respond
 from gateway.policy.cors import Cors
 from gateway.policy.fields import Headers
+from gateway.policy.freshness import is_timed
 from gateway.policy.path_pattern import PathPattern, literal_prefix
 from gateway.policy.path_trie import PathTrie
 from gateway.policy.presets import IDENTITY_HEADERS, IdentitySpec
 from gateway.policy.rate_limit import RateLimit
-from gateway.policy.requirements import Requirement, is_timed, required_scopes
+from gateway.policy.requirements import Requirement, required_scopes
 from gateway.policy.resource import Resource
 from gateway.policy.target import Target
 

@@ -10,7 +10,8 @@ import pytest
 from gateway.identity.identity import CredentialKind
 from gateway.policy.challenge import NOTHING_MORE, acr_of, login_url, step_up, step_up_header
 from gateway.policy.decision import Outcome, decide
-from gateway.policy.requirements import All, AnyOf, MaxAuthAge, Mfa, Not, Requirement, Roles, SourceIp, is_timed
+from gateway.policy.freshness import MaxAuthAge, Mfa, is_timed
+from gateway.policy.requirements import All, AnyOf, Not, Requirement, Roles, SourceIp
 from gateway.policy.rules import Rule
 from gateway.refusal import of_decision
 from tests.policy.asking import someone
