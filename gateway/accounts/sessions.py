@@ -25,6 +25,7 @@ from gateway.storage.lookup import Lookup
 from gateway.storage.statements import statements
 
 SECRET_LENGTH: Final = 43
+FRESH: Final = timedelta(minutes=15)  # of a sign-in: for what keeps an owner in, or out
 TICKET_LIFETIME: Final = timedelta(seconds=60)
 _SQL: Final = statements("session")
 _LONGEST_USER_AGENT: Final = 400

@@ -30,7 +30,8 @@ class ApiTokensApi:
 
     async def create(self, request: web.Request) -> web.Response:
         """Make a token; ``expires_in`` is in seconds. The answer holds its text, this once."""
-        _, user = await self._callers.owner_of(request, request.match_info["user"])
+        verified, user = await self._callers.named(request, request.match_info["user"])
+        self._callers.require_fresh(verified)
         fields = await read_fields(request)
         name, scopes, expires_in = fields.text("name"), fields.texts("scopes") or [], fields.whole("expires_in")
         if expires_in is not None and not 0 < expires_in <= 10 * 366 * 86400:

@@ -6,12 +6,15 @@ from typing import Final
 
 from aiohttp import web
 
+from gateway.accounts.sessions import FRESH
 from gateway.accounts.user import User
 from gateway.accounts.users import Users
+from gateway.clock import Clock
 from gateway.errors import CredentialRejected, NotFound
 from gateway.identity.identity import CredentialKind, Identity
 from gateway.identity.resolver import Resolver
 from gateway.identity.verified import Verified
+from gateway.policy.challenge import step_up_header
 from gateway.problem import Problem
 from gateway.refusal import Refused, unauthenticated
 
@@ -33,6 +36,12 @@ LACKS_SCOPE: Final = Problem(
 )
 
 
+STALE: Final = Problem(
+    401,
+    "step_up_required",
+    "This takes a sign-in a short while ago.",
+    headers={"WWW-Authenticate": step_up_header({"max_age": f"{FRESH.total_seconds():.0f}"})},
+)
 KEPT_ELSEWHERE: Final = Problem(
     403, "token_kept", "The token is kept to some routes or hosts: the gateway's own API is none of them."
 )
@@ -41,12 +50,15 @@ KEPT_ELSEWHERE: Final = Problem(
 class Callers:
     """Resolves callers and what they may do."""
 
-    def __init__(self, resolver: Resolver, users: Users, public_host: str, public_origin: str, issuer: str) -> None:
+    def __init__(
+        self, resolver: Resolver, users: Users, public_host: str, public_origin: str, issuer: str, clock: Clock
+    ) -> None:
         self._resolver = resolver
         self._users = users
         self._host = public_host
         self._origin = public_origin
         self._issuer = issuer
+        self._clock = clock
 
     async def verified(self, request: web.Request) -> Verified:
         """Return who calls and may use all of this API with what they presented.
@@ -71,11 +83,22 @@ class Callers:
         return (await self.verified(request)).identity
 
     async def admin(self, request: web.Request) -> Identity:
-        """Return the administrator who calls. Raises Refused for anybody else."""
-        identity = await self.identity(request)
-        if not identity.is_admin:
+        """Return the administrator who calls. Raises Refused for anybody else, and as ``require_fresh``."""
+        verified = await self.verified(request)
+        if not verified.identity.is_admin:
             raise Refused(NOT_ALLOWED)
-        return identity
+        if request.method not in _SAFE:
+            self.require_fresh(verified)
+        return verified.identity
+
+    def require_fresh(self, verified: Verified) -> None:
+        """Raise Refused for a session whose sign-in is a while ago: the pages ask such a browser to confirm, too.
+
+        Whoever finds one open must not change what keeps them out. A token was taken by a program for its owner.
+        """
+        signed_in_at = verified.identity.authenticated_at
+        if verified.kind is CredentialKind.SESSION and self._clock.now() - signed_in_at > FRESH:
+            raise Refused(STALE)
 
     async def owner_of(self, request: web.Request, reference: str) -> tuple[Identity, User]:
         """Return who calls, and the user they name: themselves, or anyone for an administrator.

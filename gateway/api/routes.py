@@ -24,7 +24,7 @@ def build_api(
 ) -> list[web.RouteDef]:
     """Return every route of the API, below the portal's prefix."""
     server = settings.server
-    callers = Callers(resolver, accounts.users, server.public_host, server.public_origin, settings.issuer)
+    callers = Callers(resolver, accounts.users, server.public_host, server.public_origin, settings.issuer, clock)
     login = LoginApi(
         login=accounts.login,
         second_factors=accounts.second_factors,

@@ -22,7 +22,6 @@ from gateway.clock import Clock
 from gateway.config.accounts import Registration
 from gateway.errors import CredentialRejected, FieldError, InvalidInput
 from gateway.fields import Fields
-from gateway.identity.identity import Identity
 from gateway.refusal import Refused
 from gateway.tokens.refresh import RefreshTokens
 
@@ -94,7 +93,7 @@ class UsersApi:
         return reply({"items": items, "total": found.total, "limit": limit, "offset": offset})
 
     async def show(self, request: web.Request) -> web.Response:
-        _, user = await self._named(request)
+        _, user = await self._callers.owner_of(request, request.match_info["user"])
         return user_reply(user)
 
     async def update(self, request: web.Request) -> web.Response:
@@ -102,23 +101,32 @@ class UsersApi:
 
         Where mail is sent, one's own new address counts once it was confirmed there and agreed to at the old one.
         """
-        identity, user = await self._named(request)
+        verified, user = await self._callers.named(request, request.match_info["user"])
+        identity = verified.identity
         revision = expected_revision(request, user)
         fields = await read_fields(request)
         changes = _changes(fields, user)
         if not identity.is_admin and any(name in fields for name in _ADMIN_ONLY):
             raise Refused(NOT_ALLOWED)
-        if not identity.is_admin and changes.email not in {None, user.email}:
+        if any(name in fields for name in ("email", "password", *_ADMIN_ONLY)):
+            self._callers.require_fresh(verified)
+        wanted = None if identity.is_admin or changes.email in {None, user.email} else changes.email
+        if wanted is not None:
             if self._email_changes.possible:
-                await self._email_changes.begin(user, changes.email or "")
+                self._email_changes.check(user, wanted)
                 changes = replace(changes, email=None)
             else:
                 # Verified was the old address; applications are told the new one, and may go by it.
                 changes = replace(changes, is_verified=False)
-        return user_reply(await self._users.change(user.id, changes, revision=revision))
+        changed = await self._users.change(user.id, changes, revision=revision)
+        if wanted is not None and self._email_changes.possible:
+            # Afterwards: a new password ends a change of address that waits.
+            await self._email_changes.begin(changed, wanted)
+        return user_reply(changed)
 
     async def delete(self, request: web.Request) -> web.Response:
-        _, user = await self._named(request)
+        verified, user = await self._callers.named(request, request.match_info["user"])
+        self._callers.require_fresh(verified)
         await self._users.delete(user.id, revision=expected_revision(request, user))
         return web.Response(status=204)
 
@@ -128,9 +136,6 @@ class UsersApi:
         user = await self._users.get(request.match_info["user"])
         revision = expected_revision(request, user)
         return user_reply(await self._users.change(user.id, Changes(is_verified=True), revision=revision))
-
-    async def _named(self, request: web.Request) -> tuple[Identity, User]:
-        return await self._callers.owner_of(request, request.match_info["user"])
 
     async def _created(self, request: web.Request) -> User:
         roles_allowed = False

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 from functools import wraps
 from typing import Final
 
 from aiohttp import web
 
-from gateway.accounts.sessions import SessionOwner
+from gateway.accounts.sessions import FRESH, SessionOwner
 from gateway.accounts.user import ADMIN
 from gateway.clock import Clock
 from gateway.errors import GatewayError
@@ -26,7 +25,6 @@ from gateway.web.return_to import ReturnTo
 from gateway.web.session_storage import browser_session
 from gateway.web.visit import Visits
 
-FRESH: Final = timedelta(minutes=15)
 _EXPIRED: Final = Problem(403, "form_expired", "The form does not belong to this session.")
 
 

@@ -14,7 +14,7 @@ from aiohttp import web
 from gateway.accounts.devices import KNOWN_FOR, KnownDevices
 from gateway.accounts.factors.factors import SecondFactors, Step
 from gateway.accounts.factors.pending import LIFETIME, PendingLogin, PendingLogins
-from gateway.accounts.sessions import Login, SessionOwner
+from gateway.accounts.sessions import FRESH, Login, SessionOwner
 from gateway.accounts.user import User
 from gateway.accounts.users import Users
 from gateway.clock import Clock
@@ -25,7 +25,6 @@ from gateway.web.handover import Onward, read_challenge
 from gateway.web.pages import Pages, redirect
 from gateway.web.return_to import Destination, Place
 from gateway.web.session_storage import begin_session, browser_session
-from gateway.web.signed_in import FRESH
 from gateway.web.visit import Visits
 
 SECOND_FACTOR: Final = "login/second-factor"

@@ -83,14 +83,18 @@ class EmailChanges:
         """Whether letters can be sent; where they cannot, an address is changed at once and not confirmed."""
         return self._postbox.enabled
 
+    def check(self, user: User, new_email: str) -> None:
+        """Raise InvalidInput for what is no address, or the account's already."""
+        require_valid([each for each in check_names(user.username, new_email) if each.field == "email"])
+        if name_key(new_email) == name_key(user.email):
+            raise InvalidInput([FieldError("email", later("is the address that you have"))])
+
     async def begin(self, user: User, new_email: str) -> None:
         """Write to both addresses. Raises InvalidInput.
 
         An address that somebody else has is not told of here: its owner would be. Their account is not changed.
         """
-        require_valid([each for each in check_names(user.username, new_email) if each.field == "email"])
-        if name_key(new_email) == name_key(user.email):
-            raise InvalidInput([FieldError("email", later("is the address that you have"))])
+        self.check(user, new_email)
         now = self._clock.now()
         async with self._database.transaction() as connection:
             await self._links.lock(connection, user.id)
