@@ -158,9 +158,10 @@ class EmailChanges:
         waiting = await connection.fetchrow(_SQL["waiting_change"], account, now)
         if waiting is None:
             raise LinkOver("the change is off")
-        statement = "confirm_change_from" if link.purpose is Purpose.CHANGE_FROM else "confirm_change_to"
-        row = await connection.fetchrow(_SQL[statement], account, waiting["email_key"], now)
-        if row is None or (link.purpose is Purpose.CHANGE_TO and link.email_key != waiting["email_key"]):
+        by_old = link.purpose is Purpose.CHANGE_FROM
+        statement = _SQL["confirm_change_from"] if by_old else _SQL["confirm_change_to"]
+        row = await connection.fetchrow(statement, account, waiting["email_key"], now)
+        if row is None or (not by_old and link.email_key != waiting["email_key"]):
             raise LinkOver("the change is another one by now")
         if row["from_confirmed_at"] is not None and row["to_confirmed_at"] is not None:
             raise _LastAnswer(Confirmed(row["email"], done=True))
