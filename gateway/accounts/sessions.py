@@ -79,6 +79,7 @@ class Login:
     remembered: bool = False
     address: str = ""
     user_agent: str = ""
+    revision: int | None = None  # of the account, when it was checked
 
 
 class Sessions:
@@ -99,12 +100,13 @@ class Sessions:
         """Begin a session for a new login. Returns the cookie's secret and the session.
 
         ``continues`` is the id of a login of the same account that goes on with it.
-        Raises LoginRefused when the account has been disabled or deleted meanwhile.
+        Raises LoginRefused when the account has been disabled or deleted meanwhile, or changed since it was checked.
         """
         now = self._clock.now()
         lifetime = self._settings.remember_for if login.remembered else self._settings.lifetime
         async with self._database.transaction() as connection:
-            if await connection.fetchval(_SQL["lock_active_account"], UUID(login.account_id)) is None:
+            account = (UUID(login.account_id), login.revision)
+            if await connection.fetchval(_SQL["lock_active_account"], *account) is None:
                 raise LoginRefused("inactive")
             login_id = UUID(continues) if continues is not None else None
             secret, session = await self._insert(connection, login, login_id, now + lifetime, data)

@@ -99,6 +99,7 @@ class EnrolPage:
         await self._signing_in.begin(
             request,
             done.account_id,
+            revision=done.revision,
             methods=methods_with(done.methods, method),
             remembered=done.remembered,
             authenticated_at=done.authenticated_at,

@@ -96,6 +96,7 @@ class PasskeyLoginPage:
             request,
             user.id,
             self._return_to.read(request.query.get("rd")),
+            revision=user.revision,
             methods=methods,
             remembered="remember" in fields,
         )

@@ -99,6 +99,7 @@ class SecondFactorPage:
             request,
             done.account_id,
             self._return_to.read(request.query.get("rd")),
+            revision=done.revision,
             methods=methods_with(done.methods, method),
             remembered=done.remembered,
             authenticated_at=done.authenticated_at,

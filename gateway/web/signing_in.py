@@ -77,7 +77,9 @@ class SigningIn:
         """Answer a right first factor: sign the browser in, or ask for the second. Raises LoginRefused."""
         step = await self._second_factors.next_step(user, self._cookies.device.read(request))
         if step is Step.NOTHING:
-            return await self.finish(request, user.id, destination, methods=methods, remembered=remembered)
+            return await self.finish(
+                request, user.id, destination, revision=user.revision, methods=methods, remembered=remembered
+            )
         secret = await self._pending_logins.begin(
             user,
             methods,
@@ -121,13 +123,21 @@ class SigningIn:
         account_id: str,
         destination: Destination | None,
         *,
+        revision: int,
         methods: Sequence[str],
         remembered: bool,
         trust_device: bool = False,
         authenticated_at: datetime | None = None,
     ) -> web.Response:
-        """Sign the browser in and send it on."""
-        await self.begin(request, account_id, methods=methods, remembered=remembered, authenticated_at=authenticated_at)
+        """Sign the browser in and send it on, unless the account has changed since ``revision``."""
+        await self.begin(
+            request,
+            account_id,
+            revision=revision,
+            methods=methods,
+            remembered=remembered,
+            authenticated_at=authenticated_at,
+        )
         url = self.next_url(request, destination)
         response = go_on(self._pages, request, url, await self._continuations.of(destination))
         await self.settle(request, response, account_id, trust_device=trust_device)
@@ -138,6 +148,7 @@ class SigningIn:
         request: web.Request,
         account_id: str,
         *,
+        revision: int,
         methods: Sequence[str],
         remembered: bool,
         authenticated_at: datetime | None = None,
@@ -152,6 +163,7 @@ class SigningIn:
             remembered=remembered,
             address=visit.address,
             user_agent=visit.user_agent,
+            revision=revision,
         )
         await begin_session(request, login)
 

@@ -52,8 +52,9 @@ select id from account where id = $1 for no key update;
 
 -- name: lock_active_account
 -- No row for an account that is disabled or gone. Logins of one account come one after the other, so that each trims
--- what those before it left; who disables it comes before, or ends the new session.
-select id from account where id = $1 and is_active for no key update;
+-- what those before it left; who disables it comes before, or ends the new session. Nor for one that has changed since
+-- its password was checked ($2): whoever changed that has ended the sessions there were, and this must not be another.
+select id from account where id = $1 and is_active and ($2::integer is null or revision = $2) for no key update;
 
 -- name: lock_account_of_login
 select id from account where id in (select account_id from session where login_id = $1) for no key update;

@@ -12,7 +12,7 @@ from gateway.accounts.sessions import Login, Session, session_cookie_name
 from gateway.accounts.user import User
 from gateway.accounts.users import Changes
 from gateway.errors import LoginRefused
-from tests.accounts.conftest import Office, OfficeWith
+from tests.accounts.conftest import PASSWORD, Office, OfficeWith
 
 PORTAL = "portal.example.com"
 APP = "app.example.com"
@@ -347,3 +347,13 @@ async def test_sessions_that_end_at_the_same_moment_end_their_login(office: Offi
         assert await office.sessions.forget_expired() == 0
     assert await office.sessions.forget_expired() == 1
     assert await office.database.fetchval("select revoked_at is not null from refresh_family")
+
+
+async def test_a_login_that_a_changed_password_overtook_begins_nothing(office: Office) -> None:
+    ann = await office.login.authenticate((await office.add("ann")).username, PASSWORD, "10.0.0.1")
+    login = Login(ann.id, "localhost", office.clock.now(), revision=ann.revision)
+    await office.sessions.create(login)
+    await office.users.change_password(ann.id, PASSWORD, "another good password", None)
+    with pytest.raises(LoginRefused):
+        await office.sessions.create(login)
+    assert await office.sessions.list_for(ann.id) == []

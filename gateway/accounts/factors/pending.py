@@ -36,6 +36,7 @@ class PendingLogin:
     remembered: bool
     must_enrol: bool
     began_at: datetime
+    revision: int
     authenticated_at: datetime | None = None
 
 
@@ -110,6 +111,7 @@ def _pending(row: asyncpg.Record) -> PendingLogin:
         remembered=row["remembered"],
         must_enrol=row["must_enrol"],
         began_at=row["created_at"],
+        revision=row["revision"],
         authenticated_at=row["authenticated_at"],
     )
 
