@@ -52,6 +52,10 @@ bench: $(VENV)/.dev  ## Measure CPU per request beside other proxies and token s
 soak: $(VENV)/.dev  ## Ten minutes of mixed traffic and trouble, then look for leaks and wrong answers.
 	@exec $(BIN)/python -m tests.soak $(SOAK)
 
+.PHONY: messages
+messages: $(VENV)/.dev  ## Bring the catalogues of translations up to date with what the program says.
+	@$(BIN)/python -m gateway.translation.messages
+
 .PHONY: clean
 clean:  ## Remove what was built and installed here; the demo's data in var/ stays.
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -16,6 +17,7 @@ from jinja2.ext import babel_extract
 
 PACKAGE: Final = Path(__file__).resolve().parent.parent
 CATALOGS: Final = Path(__file__).resolve().parent / "catalogs"
+_NO_DATE: Final = datetime(2026, 1, 1, tzinfo=UTC)
 # The functions of gateway.translation.words, by how many of their arguments are messages.
 _SAYING: Final = {"text": 1, "later": 1, "counted": 2}
 
@@ -97,12 +99,22 @@ def update(catalogs: Path = CATALOGS) -> None:
     """Bring every catalogue up to date: new messages are empty, those that nobody says any more are gone."""
     fresh = template()
     for path in sorted(catalogs.glob("*/LC_MESSAGES/messages.po")):
+        tag = path.parent.parent.name
         with path.open("rb") as file:
-            catalog = read_po(file, locale=path.parent.parent.name.replace("-", "_"))
+            catalog = read_po(file, locale=tag.replace("-", "_"))
         catalog.update(fresh, no_fuzzy_matching=True, update_creation_date=False)
         catalog.obsolete.clear()
+        _head(catalog, tag)
         with path.open("wb") as file:
-            write_po(file, catalog, sort_by_file=True, include_lineno=False, omit_header=False, width=110)
+            write_po(file, catalog, sort_by_file=True, include_lineno=False, width=110)
+
+
+def _head(catalog: Catalog, tag: str) -> None:
+    """Say what tools ask for, and nothing that changes by itself: a catalogue that is up to date stays as it is."""
+    catalog.project, catalog.version = "auth-gateway", "1"
+    catalog.copyright_holder, catalog.header_comment = "", f"# What the pages, letters and errors say: {tag}"
+    catalog.msgid_bugs_address, catalog.last_translator, catalog.language_team = "", "the project", tag
+    catalog.creation_date = catalog.revision_date = _NO_DATE
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from gateway.translation.catalogs import ENGLISH, Language
+from gateway.translation.catalogs import ENGLISH, Language, choose
 
 _current: ContextVar[Language] = ContextVar("language", default=ENGLISH)
 
@@ -34,6 +34,11 @@ def speaking(language: Language) -> Iterator[None]:
         yield
     finally:
         _current.reset(token)
+
+
+def language_of(chosen: str) -> Language:
+    """Return the language to write to somebody in: the chosen one, else what is spoken to who asks for the letter."""
+    return choose(chosen, "") if chosen else current()
 
 
 def later(message: str) -> str:

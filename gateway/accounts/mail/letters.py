@@ -15,7 +15,6 @@ from gateway.accounts.mail.letter import Letter
 from gateway.accounts.user import User
 from gateway.config.settings import Settings
 from gateway.translation import words
-from gateway.translation.catalogs import choose
 from gateway.translation.words import counted, text
 
 _HERE: Final = Path(__file__).parent
@@ -52,7 +51,7 @@ class Letters:
         )
 
     def verify(self, user: User, url: str, lifetime: timedelta) -> Letter:
-        with words.speaking(choose(user.language, "")):
+        with words.speaking(words.language_of(user.language)):
             return self._letter(
                 user.email,
                 text("Confirm your e-mail address"),
@@ -68,7 +67,7 @@ class Letters:
             )
 
     def reset(self, user: User, url: str, lifetime: timedelta) -> Letter:
-        with words.speaking(choose(user.language, "")):
+        with words.speaking(words.language_of(user.language)):
             return self._letter(
                 user.email,
                 text("Choose a new password"),
@@ -89,7 +88,7 @@ class Letters:
 
     def change_from(self, user: User, new_email: str, url: str, lifetime: timedelta) -> Letter:
         """To the address that is to be given up."""
-        with words.speaking(choose(user.language, "")):
+        with words.speaking(words.language_of(user.language)):
             return self._letter(
                 user.email,
                 text("Agree to a new e-mail address"),
@@ -111,7 +110,7 @@ class Letters:
 
     def change_to(self, user: User, new_email: str, url: str, lifetime: timedelta) -> Letter:
         """To the address that is to be used."""
-        with words.speaking(choose(user.language, "")):
+        with words.speaking(words.language_of(user.language)):
             return self._letter(
                 new_email,
                 text("Confirm your new e-mail address"),
@@ -129,7 +128,7 @@ class Letters:
             )
 
     def invitation(self, email: str, url: str, lifetime: timedelta, language: str = "") -> Letter:
-        with words.speaking(choose(language, "")):
+        with words.speaking(words.language_of(language)):
             return self._letter(
                 email,
                 text("You are invited to %(brand)s", brand=self._brand),
@@ -143,7 +142,7 @@ class Letters:
 
     def already_registered(self, user: User, login_url: str) -> Letter:
         """To somebody whose address was given to make a second account."""
-        with words.speaking(choose(user.language, "")):
+        with words.speaking(words.language_of(user.language)):
             return self._letter(
                 user.email,
                 text("You have an account already"),
@@ -162,7 +161,7 @@ class Letters:
 
     def news(self, user: User, subject: str, paragraphs: Sequence[str], facts: Sequence[str] = ()) -> Letter:
         """Something has happened to an account. The texts are in the language of the user already."""
-        with words.speaking(choose(user.language, "")):
+        with words.speaking(words.language_of(user.language)):
             return self._letter(
                 user.email,
                 subject,

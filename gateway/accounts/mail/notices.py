@@ -8,7 +8,6 @@ from gateway.accounts.user import User
 from gateway.clock import Clock
 from gateway.storage.database import Executor
 from gateway.translation import words
-from gateway.translation.catalogs import choose
 from gateway.translation.words import text
 
 
@@ -23,7 +22,7 @@ class Notices:
 
     async def new_device(self, user: User, *, device: str, address: str) -> None:
         """Somebody has signed in where the account was never seen."""
-        with words.speaking(choose(user.language, "")):
+        with words.speaking(words.language_of(user.language)):
             facts = [text("Device: %(device)s", device=device), *self._facts(address)]
             said = text(
                 "Your account at %(brand)s was signed in on a device that it was not used on before.", brand=self._brand
@@ -32,14 +31,14 @@ class Notices:
         await self._postbox.put(self._letters.news(user, subject, [said], facts))
 
     async def password_changed(self, user: User, connection: Executor | None = None) -> None:
-        with words.speaking(choose(user.language, "")):
+        with words.speaking(words.language_of(user.language)):
             said = text("The password of your account at %(brand)s was changed.", brand=self._brand)
             subject, facts = text("Your password was changed"), self._facts("")
         await self._postbox.put(self._letters.news(user, subject, [said], facts), connection)
 
     async def email_changed(self, user: User, old_email: str, connection: Executor | None = None) -> None:
         """Tell the address that was given up. ``user`` has the new one."""
-        with words.speaking(choose(user.language, "")):
+        with words.speaking(words.language_of(user.language)):
             said = text(
                 "Your account at %(brand)s has a new e-mail address: %(email)s.", brand=self._brand, email=user.email
             )
@@ -48,7 +47,7 @@ class Notices:
 
     async def factor_changed(self, user: User, what: str, *, added: bool, connection: Executor | None = None) -> None:
         """A second factor was set up or removed; ``what`` is its name."""
-        with words.speaking(choose(user.language, "")):
+        with words.speaking(words.language_of(user.language)):
             said = (
                 text(
                     "%(what)s was added to your account at %(brand)s as a second factor.", what=what, brand=self._brand
@@ -65,7 +64,7 @@ class Notices:
 
     async def locked(self, user: User, address: str) -> None:
         """Too many wrong passwords: nobody can sign in for a while from where the account is not known."""
-        with words.speaking(choose(user.language, "")):
+        with words.speaking(words.language_of(user.language)):
             said = text(
                 "Somebody has tried many wrong passwords for your account at %(brand)s. For a while nobody can sign in "
                 "to it on devices that it was not used on before.",
