@@ -83,7 +83,7 @@ def _of_template(path: Path, package: Path) -> Iterator[Message]:
     options = {"extensions": "jinja2.ext.i18n", "trimmed": "true", "silent": "false"}
     with path.open("rb") as source:
         for _, _, forms, _ in babel_extract(source, ("_", "gettext", "ngettext"), (), options):
-            yield Message((forms,) if isinstance(forms, str) else tuple(each for each in forms if each), file)
+            yield Message((forms,) if isinstance(forms, str) else tuple(each for each in forms or () if each), file)
 
 
 def template(package: Path = PACKAGE) -> Catalog:
