@@ -7,14 +7,14 @@ worth a mail, and its owner may let it do without the second factor for a while.
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Final
 from uuid import UUID
 
 from gateway.clock import Clock
-from gateway.storage.database import Database, Executor
+from gateway.storage.database import Connection, Database, Executor
 from gateway.storage.statements import statements
 
 KNOWN_FOR: Final = timedelta(days=400)  # the longest that browsers keep a cookie (RFC 6265bis section 5.6.1)
@@ -29,6 +29,14 @@ class KnownDevice:
 
     id: str
     trusted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """A login that was noted. ``is_news``: the account was known elsewhere, and never seen on this browser."""
+
+    secret: str = field(repr=False)
+    is_news: bool
 
 
 class KnownDevices:
@@ -57,18 +65,33 @@ class KnownDevices:
         address: str,
         user_agent: str,
         trusted_for: timedelta | None = None,
-    ) -> tuple[str, bool]:
-        """Note a login. Returns the cookie's value, and whether the browser is new to the account."""
-        value, now = secret or secrets.token_urlsafe(32), self._clock.now()
+    ) -> Remembered:
+        """Note a login with a browser that came with the cookie ``secret``."""
+        now = self._clock.now()
         until = now + trusted_for if trusted_for else None
         shown = "".join(character for character in user_agent if character.isprintable())[:_LONGEST_USER_AGENT]
         shown = shown.encode("utf-8", "replace").decode()
         async with self._database.transaction() as connection:
-            row = await connection.fetchrow(
+            value = await self._value(connection, account_id, secret)
+            is_news = await connection.fetchval(
                 _SQL["remember"], UUID(account_id), _hash(value), shown, address, now, now + KNOWN_FOR, until
             )
             await connection.execute(_SQL["trim"], UUID(account_id), _MOST_PER_ACCOUNT)
-        return value, bool(row is not None and row["is_new"])
+        return Remembered(value, is_news=bool(is_news))
+
+    async def _value(self, connection: Connection, account_id: str, secret: str | None) -> str:
+        """Return the value that the cookie gets.
+
+        What the account was not known by is not taken over: somebody else may have planted it, and would be known too.
+        """
+        if secret is not None and await connection.fetchrow(
+            _SQL["find"], _hash(secret), UUID(account_id), self._clock.now()
+        ):
+            return secret
+        value = secrets.token_urlsafe(32)
+        if secret is not None:
+            await connection.execute(_SQL["move"], _hash(secret), _hash(value), UUID(account_id))
+        return value
 
     async def documents(self, account_id: str) -> list[dict[str, str]]:
         """Return what is kept of an account's browsers, the last seen first, as a copy of its data holds it."""

@@ -14,6 +14,7 @@ from aiohttp import web
 from gateway.accounts.devices import KNOWN_FOR, KnownDevices
 from gateway.accounts.factors.factors import SecondFactors, Step
 from gateway.accounts.factors.pending import LIFETIME, PendingLogin, PendingLogins
+from gateway.accounts.mail.notices import Notices
 from gateway.accounts.sessions import FRESH, Login, SessionOwner
 from gateway.accounts.user import User
 from gateway.accounts.users import Users
@@ -45,6 +46,7 @@ class SigningIn:
         second_factors: SecondFactors,
         pending_logins: PendingLogins,
         devices: KnownDevices,
+        notices: Notices,
         onward: Onward,
         continuations: Continuations,
         visits: Visits,
@@ -56,6 +58,7 @@ class SigningIn:
         self._second_factors = second_factors
         self._pending_logins = pending_logins
         self._devices = devices
+        self._notices = notices
         self._onward = onward
         self._continuations = continuations
         self._visits = visits
@@ -179,14 +182,17 @@ class SigningIn:
     ) -> None:
         """Note the browser as one that the account has signed in with; a login that waited is over."""
         visit = self._visits.of(request)
-        secret, _ = await self._devices.remember(
+        remembered = await self._devices.remember(
             account_id,
             self._cookies.device.read(request),
             address=visit.address,
             user_agent=visit.user_agent,
             trusted_for=self._second_factors.remember_for if trust_device else None,
         )
-        self._cookies.device.set(response, secret, _DEVICE_SECONDS)
+        self._cookies.device.set(response, remembered.secret, _DEVICE_SECONDS)
+        if remembered.is_news:
+            user = await self._users.get(account_id)
+            await self._notices.new_device(user, user_agent=visit.user_agent, address=visit.address)
         if self._cookies.pending.read(request) is not None:
             self._cookies.pending.delete(response)
 

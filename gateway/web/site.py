@@ -128,6 +128,7 @@ class _Parts:
             second_factors=accounts.second_factors,
             pending_logins=accounts.pending_logins,
             devices=accounts.devices,
+            notices=accounts.recovery.notices,
             onward=onward,
             continuations=continuations,
             visits=self.visits,

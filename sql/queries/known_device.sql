@@ -9,7 +9,12 @@ on conflict (account_id, secret_hash) do update
 set user_agent = excluded.user_agent, address = excluded.address, seen_at = excluded.seen_at,
     expires_at = excluded.expires_at,
     second_factor_until = coalesce(excluded.second_factor_until, known_device.second_factor_until)
-returning id, xmax = 0 as is_new;
+-- The statement looks at the table as it was before: an account's first browser is no news.
+returning xmax = 0 and exists (select from known_device where account_id = $1) as is_news;
+
+-- name: move
+-- Other accounts that are known by the cookie go along when its value changes.
+update known_device set secret_hash = $2 where secret_hash = $1 and account_id <> $3;
 
 -- name: list
 select user_agent, address, created_at, seen_at from known_device

@@ -160,10 +160,10 @@ async def test_a_trusted_device_is_not_asked_until_its_time_or_a_new_factor(
     accounts: Accounts, ann: User, clock: FakeClock
 ) -> None:
     await enrolled(accounts, ann, clock)
-    secret, new = await accounts.devices.remember(
+    remembered = await accounts.devices.remember(
         ann.id, None, address=HERE, user_agent="Firefox", trusted_for=timedelta(days=30)
     )
-    assert new
+    secret = remembered.secret
     assert await accounts.second_factors.next_step(ann, secret) is Step.NOTHING
     assert await accounts.second_factors.next_step(ann, "x" * 43) is Step.PROVE
     bob = await accounts.users.create("bob", "bob@example.com", None)
@@ -181,8 +181,8 @@ async def test_no_device_is_trusted_where_none_may_be(database: Database, clock:
     strict = built(database, clock, second_factors={"remember_for": "0s"})
     ann = await strict.users.create("ann", "ann@example.com", None)
     await enrolled(strict, ann, clock)
-    secret, _ = await strict.devices.remember(ann.id, None, address=HERE, user_agent="", trusted_for=timedelta(days=1))
-    assert await strict.second_factors.next_step(ann, secret) is Step.PROVE
+    remembered = await strict.devices.remember(ann.id, None, address=HERE, user_agent="", trusted_for=timedelta(days=1))
+    assert await strict.second_factors.next_step(ann, remembered.secret) is Step.PROVE
 
 
 async def test_a_login_waits_for_ten_minutes_and_is_finished_once(

@@ -30,8 +30,7 @@ async def lock(office: Office) -> None:
 
 
 async def known(office: Office, user_id: str) -> str:
-    secret, _ = await office.devices.remember(user_id, None, address=HERE, user_agent="Firefox")
-    return secret
+    return (await office.devices.remember(user_id, None, address=HERE, user_agent="Firefox")).secret
 
 
 async def test_strangers_do_not_lock_out_a_device_that_is_known(office: Office) -> None:

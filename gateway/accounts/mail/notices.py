@@ -5,6 +5,7 @@ from __future__ import annotations
 from gateway.accounts.mail.letters import Letters, when
 from gateway.accounts.mail.postbox import Postbox
 from gateway.accounts.user import User
+from gateway.accounts.user_agent import browser_words
 from gateway.clock import Clock
 from gateway.storage.database import Executor
 from gateway.translation import words
@@ -20,10 +21,10 @@ class Notices:
         self._brand = brand
         self._clock = clock
 
-    async def new_device(self, user: User, *, device: str, address: str) -> None:
+    async def new_device(self, user: User, *, user_agent: str, address: str) -> None:
         """Somebody has signed in where the account was never seen."""
         with words.speaking(words.language_of(user.language)):
-            facts = [text("Device: %(device)s", device=device), *self._facts(address)]
+            facts = [text("Device: %(device)s", device=browser_words(user_agent)), *self._facts(address)]
             said = text(
                 "Your account at %(brand)s was signed in on a device that it was not used on before.", brand=self._brand
             )
