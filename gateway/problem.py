@@ -53,6 +53,7 @@ def problem_bytes(problem: Problem, request_id: str) -> bytes:
         "Content-Type": "application/problem+json",
         "Content-Length": str(len(body)),
         "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
         "Connection": "close",
         **({"X-Request-Id": request_id} if request_id else {}),
         **problem.headers,

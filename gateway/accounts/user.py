@@ -23,7 +23,9 @@ LONGEST_NAME: Final = 254  # of an e-mail address (RFC 5321 section 4.5.3.1.3), 
 _ROLE_LENGTH: Final = 100
 _NAME_LENGTH: Final = 200
 TAKEN: Final = later("is taken")
-_NO_TEXT: Final = frozenset({"Cc", "Cs"})  # control characters, halves of surrogate pairs
+_NO_TEXT: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})  # control characters, halves of surrogate pairs, ends of lines
+# They turn the words around that follow, beyond the name: a page would say something else than it does (UAX #9).
+_TURNING: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +126,14 @@ def _is_own_address(username: str, email: str) -> bool:
     return name_key(username) == name_key(email)
 
 
+def _is_text(character: str) -> bool:
+    return unicodedata.category(character) not in _NO_TEXT and character not in _TURNING
+
+
 def check_profile(name: str, roles: Iterable[str]) -> list[FieldError]:
     """Return what is wrong with a display name and a list of roles."""
     errors = []
-    if len(name) > _NAME_LENGTH or any(unicodedata.category(character) in _NO_TEXT for character in name):
+    if len(name) > _NAME_LENGTH or not all(map(_is_text, name)):
         message = later("must be at most %(count)s characters without control characters")
         errors.append(FieldError("name", message, {"count": _NAME_LENGTH}))
     if any(not 1 <= len(role) <= _ROLE_LENGTH or not role.isprintable() or role != role.strip() for role in roles):

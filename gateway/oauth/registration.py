@@ -75,7 +75,7 @@ class Registration:
         ]
 
     async def manage(self, request: web.Request) -> web.Response:
-        work = {"GET": self.show, "PUT": self.replace, "DELETE": self.delete}[request.method]
+        work = {"PUT": self.replace, "DELETE": self.delete}.get(request.method, self.show)  # GET brings HEAD along
         try:
             return await work(request)
         except NotFound as error:  # or deleted meanwhile

@@ -23,6 +23,7 @@ from gateway.proxy.front import ErrorPage, Front
 from gateway.proxy.handler import ProxyHandler, ProxyLimits
 from gateway.proxy.headers import RequestHeaders, ResponseHeaders
 from gateway.proxy.journeys import Journeys
+from gateway.proxy.own_fields import OwnFields
 from gateway.proxy.portal import Portal
 from gateway.proxy.request_head import RequestHeads
 from gateway.proxy.trip import Book
@@ -80,6 +81,7 @@ def build_front(
         metrics=around.metrics,
         request_ids=around.request_ids,
         error_page=error_page,
+        own_fields=OwnFields(server.public_origin),
         max_header_bytes=server.limits.header_bytes,
     )
     return front, lane

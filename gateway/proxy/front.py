@@ -36,6 +36,7 @@ from gateway.proxy.fast_lane import FastLane
 from gateway.proxy.handler import ProxyHandler
 from gateway.proxy.journey import Journey
 from gateway.proxy.journeys import Journeys
+from gateway.proxy.own_fields import OwnFields
 from gateway.proxy.plan import Plans
 from gateway.proxy.portal import Portal
 from gateway.proxy.reply import SentReply
@@ -67,6 +68,7 @@ class Front:
         metrics: Metrics,
         request_ids: RequestIds,
         error_page: ErrorPage,
+        own_fields: OwnFields,
         max_header_bytes: int,
     ) -> None:
         self._portal = portal
@@ -81,6 +83,7 @@ class Front:
         self._metrics = metrics
         self._request_ids = request_ids
         self._error_page = error_page
+        self._own_fields = own_fields
         self._plans = Plans(max_header_bytes)
 
     def make_request(
@@ -115,7 +118,7 @@ class Front:
                 return response
             journey = self._journey(request, context)
             if journey.portal:
-                response = _unnamed(await self._portal.handle(request, context))
+                response = self._own_fields.on(await self._portal.handle(request, context), portal=True)
             elif journey.dialect is not None:
                 response = await self._decisions(request, context, journey)
             else:
@@ -181,7 +184,7 @@ class Front:
         # A body that is still on its way, or waits for our 100, would be read as the next request.
         if close or not request.content.is_eof():
             response.force_close()
-        return _unnamed(response)
+        return self._own_fields.on(response, portal=context.journey is not None and context.journey.portal)
 
     def malformed(self, request: web.BaseRequest, problem: Problem) -> str:
         """Record a request that could not even be read, and return its id."""
@@ -262,9 +265,3 @@ def _told_by(problem: Problem, rule: Rule | None) -> Problem:
     if rule is None or rule.resource is None or challenge is None:
         return problem
     return replace(problem, headers={**problem.headers, "WWW-Authenticate": rule.resource.challenge(challenge)})
-
-
-def _unnamed(response: web.StreamResponse) -> web.StreamResponse:
-    """Keep aiohttp from telling its version and Python's."""
-    response.headers.setdefault("Server", "gateway")
-    return response

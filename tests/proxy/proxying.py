@@ -47,6 +47,7 @@ from gateway.proxy.front import Front
 from gateway.proxy.handler import ProxyHandler, ProxyLimits
 from gateway.proxy.headers import RequestHeaders, ResponseHeaders
 from gateway.proxy.journeys import Journeys
+from gateway.proxy.own_fields import OwnFields
 from gateway.proxy.portal import Portal
 from gateway.proxy.request_head import RequestHeads
 from gateway.proxy.server import GatewayServer
@@ -433,6 +434,7 @@ async def standing(settings: Settings, *, fast: bool = True) -> AsyncIterator[St
         metrics=metrics,
         request_ids=request_ids,
         error_page=_page,
+        own_fields=OwnFields("http://localhost"),
         max_header_bytes=limits.header_bytes,
     )
     server = GatewayServer(
