@@ -29,9 +29,13 @@ LEVELS = {
     "gateway.json_body": 4,
     "gateway.listening": 4,
     "gateway.storage": 4,
+    # requests that the gateway makes by itself, off the proxy's path
+    "gateway.outbound": 4,
     "gateway.tokens": 5,
     "gateway.accounts": 6,
     "gateway.oauth.state": 7,
+    # what others say of people and sign: read by the authenticators above
+    "gateway.federation": 7,
     "gateway.identity": 8,
     "gateway.oauth": 9,
     "gateway.housekeeping": 10,

@@ -11,12 +11,12 @@ from typing import Any, Final
 
 from gateway.clock import Clock
 from gateway.errors import GatewayError
-from gateway.oauth.fetch import FetchFailed, post_form
 from gateway.oauth.issuing import id_token_algorithm
 from gateway.oauth.state.client import Client
 from gateway.oauth.state.clients import Clients
 from gateway.oauth.state.logout_notices import LogoutNotice, LogoutNotices
 from gateway.oauth.subject import Subjects, sid
+from gateway.outbound import FetchFailed, post_form
 from gateway.storage.events import EventFeed
 from gateway.tokens.keys import SigningKeys
 

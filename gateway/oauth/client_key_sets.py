@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from gateway.clock import Clock
-from gateway.oauth.fetch import FetchFailed, fetch_json
 from gateway.oauth.state.client import Client
-from gateway.oauth.state.client_keys import UnusableKeys, usable_keys
+from gateway.outbound import FetchFailed, fetch_json
+from gateway.tokens.public_keys import UnusableKeys, usable_keys
 
 _log: Final = logging.getLogger(__name__)
 _MOST: Final = 1000

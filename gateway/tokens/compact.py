@@ -28,9 +28,9 @@ class Compact(NamedTuple):
     signed: bytes
 
 
-def parted(unverified_token: str) -> Compact:
+def parted(unverified_token: str, longest_bytes: int = MAX_TOKEN_BYTES) -> Compact:
     """Return the three parts, still encoded. Raises TokenRejected."""
-    if len(unverified_token) > MAX_TOKEN_BYTES or not unverified_token.isascii():
+    if len(unverified_token) > longest_bytes or not unverified_token.isascii():
         raise TokenRejected("malformed")
     token = unverified_token.encode("ascii")
     parts = token.split(b".")

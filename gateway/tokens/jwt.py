@@ -140,14 +140,7 @@ def _verified_payload(token: Compact, key: VerificationKey) -> bytes:
 
 def check_claims(claims: Mapping[str, Any], expected: Expected, now_seconds: float) -> None:
     """Hold claims to what is expected. Raises TokenRejected."""
-    leeway = expected.leeway_seconds
-    expires = _time(claims, "exp")
-    if expires + leeway <= now_seconds:
-        raise TokenRejected("expired")
-    if expires > now_seconds + _LONGEST_LIFETIME_SECONDS:
-        raise TokenRejected("bad_expiry")
-    if "nbf" in claims and _time(claims, "nbf") > now_seconds + leeway:
-        raise TokenRejected("not_yet_valid")
+    check_times(claims, expected.leeway_seconds, now_seconds)
     if claims.get("iss") != expected.issuer:
         raise TokenRejected("wrong_issuer")
     audiences = audiences_of(claims)
@@ -159,7 +152,18 @@ def check_claims(claims: Mapping[str, Any], expected: Expected, now_seconds: flo
         raise TokenRejected("no_subject")
 
 
-def _time(claims: Mapping[str, Any], name: str) -> float:
+def check_times(claims: Mapping[str, Any], leeway_seconds: int, now_seconds: float) -> None:
+    """Hold exp, which has to be there, and nbf to the time of day. Raises TokenRejected."""
+    expires = numeric_date(claims, "exp")
+    if expires + leeway_seconds <= now_seconds:
+        raise TokenRejected("expired")
+    if expires > now_seconds + _LONGEST_LIFETIME_SECONDS:
+        raise TokenRejected("bad_expiry")
+    if "nbf" in claims and numeric_date(claims, "nbf") > now_seconds + leeway_seconds:
+        raise TokenRejected("not_yet_valid")
+
+
+def numeric_date(claims: Mapping[str, Any], name: str) -> float:
     """Return a NumericDate (RFC 7519 section 2) that is a sane number."""
     value: Any = claims.get(name)
     # Compared, not converted: an integer of 400 digits has no float. NaN is within no bounds.

@@ -16,8 +16,8 @@ from typing import Any, Final
 from gateway.errors import FieldError
 from gateway.fields import Fields
 from gateway.oauth.state.client import DEFAULT_AUTH_METHOD
-from gateway.oauth.state.client_keys import UnusableKeys, checked_keys
 from gateway.oauth.state.client_uris import hosts_of, is_private, redirect_problem, web_problem
+from gateway.tokens.public_keys import UnusableKeys, checked_keys
 
 DEVICE_CODE: Final = "urn:ietf:params:oauth:grant-type:device_code"
 GRANTS: Final = ("authorization_code", "refresh_token", "client_credentials", DEVICE_CODE, "password", "implicit")

@@ -1,6 +1,6 @@
 """Documents that others name, fetched without becoming their hands: no redirects, no cookies, small, soon over.
 
-Only this file connects to addresses that a client chose. What a stranger chose has to be public: names are resolved
+Only this file connects to addresses that others chose. What a stranger chose has to be public: names are resolved
 here, and the connection goes to the very addresses that were looked at, so that a name cannot change in between.
 """
 
@@ -12,8 +12,10 @@ import socket
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ssl import SSLContext
 from typing import Any, Final
 
 from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
@@ -23,9 +25,9 @@ from yarl import URL
 
 from gateway.errors import GatewayError
 
-_LARGEST_BYTES: Final = 64 * 1024
+LARGEST_BYTES: Final = 64 * 1024
 _OK: Final = 200
-_TIMEOUT: Final = ClientTimeout(total=5, connect=3)
+_CONNECT_SECONDS: Final = 3
 _HEADERS: Final = {"Accept": "application/json", "Accept-Encoding": "identity"}
 
 # They hold an IPv4 address that decides where a packet goes: IPv4-compatible ones, NAT64, 6to4 and Teredo.
@@ -40,20 +42,36 @@ class FetchFailed(GatewayError):
     """The document could not be had; the message is for the log."""
 
 
-async def fetch_json(url: str, *, internal: bool) -> Any:
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What was answered to a request: its status and the JSON document, None where there is none."""
+
+    status: int
+    document: Any = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """What opens an address beside its name: header fields (they may be secret), and authorities of its own."""
+
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    trusted: SSLContext | None = field(default=None, repr=False)
+
+
+_PLAIN: Final = Door()
+
+
+async def fetch_json(
+    url: str, *, internal: bool, largest_bytes: int = LARGEST_BYTES, door: Door = _PLAIN, timeout_seconds: float = 5
+) -> Any:
     """Return the JSON document at ``url``; ``internal`` lets it be on a network that is not public.
 
     Raises FetchFailed.
     """
-    async with _asked("GET", url, internal=internal) as answer:
+    async with _asked("GET", url, internal=internal, door=door, timeout_seconds=timeout_seconds) as answer:
         if answer.status != _OK:
             raise FetchFailed(f"{answer.url.host} answered {answer.status}")
-        body = b""
-        async for chunk in answer.content.iter_any():
-            body += chunk
-            if len(body) > _LARGEST_BYTES:
-                raise FetchFailed(f"{answer.url.host} sent more than {_LARGEST_BYTES} bytes")
-        return json.loads(body)
+        return json.loads(await _body(answer, largest_bytes))
 
 
 async def post_form(url: str, fields: Mapping[str, str], *, internal: bool) -> int:
@@ -62,9 +80,49 @@ async def post_form(url: str, fields: Mapping[str, str], *, internal: bool) -> i
         return answer.status
 
 
+async def post_for_json(
+    url: str,
+    fields: Mapping[str, str],
+    *,
+    internal: bool,
+    largest_bytes: int = LARGEST_BYTES,
+    door: Door = _PLAIN,
+    timeout_seconds: float = 5,
+) -> Reply:
+    """Send a form to ``url`` and return what was answered, whatever its status. Raises FetchFailed.
+
+    The document of an answer that is no 200 is None where it is not JSON: such an answer need not have one.
+    """
+    async with _asked(
+        "POST", url, internal=internal, data=dict(fields), door=door, timeout_seconds=timeout_seconds
+    ) as answer:
+        body = await _body(answer, largest_bytes)
+        try:
+            return Reply(answer.status, json.loads(body))
+        except (ValueError, RecursionError):
+            if answer.status == _OK:
+                raise
+            return Reply(answer.status, None)
+
+
+async def _body(answer: ClientResponse, largest_bytes: int) -> bytes:
+    body = bytearray()
+    async for chunk in answer.content.iter_any():
+        body += chunk
+        if len(body) > largest_bytes:
+            raise FetchFailed(f"{answer.url.host} sent more than {largest_bytes} bytes")
+    return bytes(body)
+
+
 @asynccontextmanager
 async def _asked(
-    method: str, url: str, *, internal: bool, data: dict[str, str] | None = None
+    method: str,
+    url: str,
+    *,
+    internal: bool,
+    data: dict[str, str] | None = None,
+    door: Door = _PLAIN,
+    timeout_seconds: float = 5,
 ) -> AsyncIterator[ClientResponse]:
     """Send one request, and tell whatever goes wrong as FetchFailed."""
     try:
@@ -73,15 +131,18 @@ async def _asked(
         if not internal and _is_literal(host) and not is_public(host):  # a literal never meets the resolver
             raise FetchFailed(f"{host} is not a public address")
         resolver: AbstractResolver = ThreadedResolver() if internal else PublicResolver()
+        trusted: SSLContext | bool = door.trusted or True
         async with (
             ClientSession(
-                connector=TCPConnector(resolver=resolver, use_dns_cache=False, force_close=True),
-                timeout=_TIMEOUT,
+                connector=TCPConnector(resolver=resolver, use_dns_cache=False, force_close=True, ssl=trusted),
+                timeout=ClientTimeout(total=timeout_seconds, connect=min(timeout_seconds, _CONNECT_SECONDS)),
                 cookie_jar=DummyCookieJar(),
                 trust_env=False,  # a proxy would look names up by itself
                 auto_decompress=False,  # what is small may not be so any more
             ) as session,
-            session.request(method, target, allow_redirects=False, headers=_HEADERS, data=data) as answer,
+            session.request(
+                method, target, allow_redirects=False, headers={**_HEADERS, **door.headers}, data=data
+            ) as answer,
         ):
             yield answer
     except (ClientError, OSError, TimeoutError, ValueError, RecursionError) as error:

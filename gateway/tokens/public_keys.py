@@ -1,4 +1,4 @@
-"""The public keys of a client that signs its own assertions (RFC 7517)."""
+"""Sets of public keys that others register or publish (RFC 7517): clients, providers, issuers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SMALLEST_RSA_BITS: Final = 2048
 _LARGEST_EXPONENT: Final = 65537  # everybody's; with a large one each look at a signature takes a hundred times as long
 _PRIVATE: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 _KEPT: Final = ("kty", "crv", "x", "y", "n", "e", "kid", "alg", "use")
-_CURVES: Final = frozenset({"P-256", "Ed25519"})
+CURVES: Final = frozenset({"P-256", "Ed25519"})
 
 
 class UnusableKeys(ValueError):
@@ -29,7 +29,7 @@ def checked_keys(value: object) -> dict[str, Any]:
     keys = value.get("keys") if isinstance(value, Mapping) else None
     if not isinstance(keys, list) or not 0 < len(keys) <= _MOST_KEYS:
         raise UnusableKeys(f'must be a JSON Web Key Set with 1 to {_MOST_KEYS} keys in "keys"')
-    checked = [_checked(key) for key in keys]
+    checked = [_checked(key, CURVES) for key in keys]
     kids = [key["kid"] for key in checked if "kid" in key]
     if len(set(kids)) != len(kids):
         raise UnusableKeys("has two keys with the same kid")
@@ -38,7 +38,7 @@ def checked_keys(value: object) -> dict[str, Any]:
     return {"keys": checked}
 
 
-def usable_keys(document: object) -> list[dict[str, str]]:
+def usable_keys(document: object, curves: frozenset[str] = CURVES) -> list[dict[str, str]]:
     """Return those keys of a set that somebody publishes which can be used here; it may hold others beside them.
 
     Raises UnusableKeys when it is no set of keys.
@@ -49,30 +49,33 @@ def usable_keys(document: object) -> list[dict[str, str]]:
     usable = []
     for key in keys[:_MOST_PUBLISHED]:
         with suppress(UnusableKeys):
-            usable.append(_checked(key))
+            usable.append(_checked(key, curves))
     return usable[:_MOST_KEYS]
 
 
-def _checked(key: object) -> dict[str, str]:
+def _checked(key: object, curves: frozenset[str]) -> dict[str, str]:
     if not isinstance(key, Mapping):
         raise UnusableKeys("has a key that is no JSON object")
     if _PRIVATE & set(key):
         # Whoever sent it has shown it to somebody: it must not be taken as if it were still a secret.
         raise UnusableKeys("holds a private or symmetric key: register the public part only, and make a new key")
+    operations = key.get("key_ops", ["verify"])
+    if not isinstance(operations, list) or "verify" not in operations:
+        raise UnusableKeys('has a key that is not for signatures: its "key_ops" must hold "verify" or be absent')
     kept = {name: key[name] for name in _KEPT if key.get(name) is not None}
     if any(not isinstance(text, str) or not _plain(text) for text in kept.values()):
         raise UnusableKeys("has a key with a member that is no text")
     if kept.get("use", "sig") != "sig":
         raise UnusableKeys('has a key that is not for signatures: its "use" must be "sig" or absent')
-    _check_strength(kept)
+    _check_strength(kept, curves)
     return kept
 
 
-def _check_strength(key: Mapping[str, str]) -> None:
+def _check_strength(key: Mapping[str, str], curves: frozenset[str]) -> None:
     if key.get("kty") not in {"RSA", "EC", "OKP"}:
         raise UnusableKeys("has a key that is not of kty RSA, EC or OKP")
-    if key["kty"] != "RSA" and key.get("crv") not in _CURVES:
-        raise UnusableKeys("has a key on another curve than P-256 and Ed25519")
+    if key["kty"] != "RSA" and key.get("crv") not in curves:
+        raise UnusableKeys(f"has a key on another curve than {' and '.join(sorted(curves, reverse=True))}")
     try:
         public = JWK(**key).get_op_key("verify")
     except (JWException, ValueError, TypeError, KeyError) as error:
