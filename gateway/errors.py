@@ -162,6 +162,14 @@ class InvalidInput(GatewayError):
         super().__init__("; ".join(f"{error.field}: {error.detail}" for error in self.errors))
 
 
+class AddressTaken(InvalidInput):
+    """The e-mail address of a new account belongs to another. ``password_hash`` is what the account would have got."""
+
+    def __init__(self, errors: Sequence[FieldError], password_hash: str | None) -> None:
+        self.password_hash = password_hash
+        super().__init__(errors)
+
+
 class LastAdministrator(InvalidInput):
     """The change would leave nobody to administer: right in itself, but not while there is no other administrator."""
 

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 
 from gateway.accounts.api_tokens import ApiTokens
+from gateway.accounts.decoys import Decoys
 from gateway.accounts.devices import KnownDevices
 from gateway.accounts.factors.ceremony import RelyingParty, can_be_asked
 from gateway.accounts.factors.challenges import Challenges
@@ -73,19 +74,21 @@ def build_accounts(
     keys = SigningKeys(database, master_key, settings.tokens, clock)
     access_tokens = AccessTokens(keys, settings.issuer, settings.tokens.access_lifetime, clock)
     devices = KnownDevices(database, clock)
+    decoys = Decoys(database, clock)
     mail = build_mail_room(settings, database, master_key, clock, feed)
     login = PasswordLogin(
         users=users,
         hasher=hasher,
         failures=Failures(database, settings.login, clock, feed),
         devices=devices,
+        decoys=decoys,
         settings=settings,
         tell_locked=mail.notices.locked,
         sleep=sleep,
     )
     second_factors = build_second_factors(settings, database, master_key, devices, mail.notices, clock)
     passkeys = build_passkeys(settings, database, master_key, clock)
-    recovery = build_recovery(settings, database, clock, mail, users, login)
+    recovery = build_recovery(settings, database, clock, mail, users, decoys, login)
     return Accounts(
         hasher=hasher,
         users=users,

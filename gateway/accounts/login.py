@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Final
 from uuid import UUID
 
+from gateway.accounts.decoys import Decoys
 from gateway.accounts.devices import KnownDevices
 from gateway.accounts.passwords.hasher import PasswordHasher
 from gateway.accounts.throttle.failures import Attempt, Failures
@@ -18,7 +19,7 @@ from gateway.accounts.throttle.subjects import (
     name_subject,
     network_subject,
 )
-from gateway.accounts.user import User
+from gateway.accounts.user import User, name_key
 from gateway.accounts.users import Users
 from gateway.config.settings import Settings
 from gateway.errors import LoginRefused, Overloaded
@@ -45,6 +46,7 @@ class PasswordLogin:
         hasher: PasswordHasher,
         failures: Failures,
         devices: KnownDevices,
+        decoys: Decoys,
         settings: Settings,
         tell_locked: Tell,
         sleep: Sleep = asyncio.sleep,
@@ -53,6 +55,7 @@ class PasswordLogin:
         self._hasher = hasher
         self._failures = failures
         self._devices = devices
+        self._decoys = decoys
         self._settings = settings
         self._tell_locked = tell_locked
         self._sleep = sleep
@@ -73,14 +76,18 @@ class PasswordLogin:
         # A device's failures are not the account's, and must not lock it.
         known_as = () if subject.startswith("device:") else (name_subject(name),)
         attempt = await self._failures.reserve(subject, address, *known_as)
-        right, outdated = await self._verify(password, stored, attempt)
-        if not right or user is None or stored is None:
+        decoy = await self._decoys.password_hash(name) if user is None and self._hides else None
+        right, outdated = await self._verify(password, stored or decoy, attempt)
+        if right and decoy is not None:
+            await self._failures.forgive(attempt)
+            raise LoginRefused("unverified")
+        if not right or user is None or stored is None or self._is_by_unproven_address(name, user):
             await self._failed(user, address, attempt)
             raise LoginRefused("bad_credentials")
         await self._failures.forgive(attempt)
         if not user.is_active:
             raise LoginRefused("inactive")
-        if self._settings.registration.require_verified_email and not user.is_verified:
+        if self._confirms and not user.is_verified:
             raise LoginRefused("unverified")
         # Checking takes a while: what was ended meanwhile must not begin anew with the old password.
         if not await self._users.password_held(user.id, stored):
@@ -97,6 +104,22 @@ class PasswordLogin:
     async def forget_old(self) -> int:
         """Delete a batch of failures that no limit counts any more. Returns how many."""
         return await self._failures.forget_old()
+
+    @property
+    def _confirms(self) -> bool:
+        return self._settings.registration.require_verified_email
+
+    @property
+    def _hides(self) -> bool:
+        """Whether nobody is to learn who has an account: new ones hear by mail what became of them."""
+        return self._confirms and self._settings.mail is not None
+
+    def _is_by_unproven_address(self, name: str, user: User) -> bool:
+        """Say whether somebody signs in by an address that they have not shown to read.
+
+        They are answered as if the address were another account's, or they could tell the two apart.
+        """
+        return self._hides and not user.is_verified and name_key(name) == name_key(user.email)
 
     async def _subject(self, name: str, user: User | None, device_secret: str | None) -> str:
         if device_secret is not None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
+from uuid import UUID
 
 import asyncpg
 
@@ -147,3 +148,16 @@ def require_valid(errors: Iterable[FieldError]) -> None:
     found = tuple(errors)
     if found:
         raise InvalidInput(found)
+
+
+def account_id_of(text: str) -> UUID | None:
+    """Return an account's id as the database has it; None for what is none."""
+    try:
+        return UUID(text) if len(text) == 36 else None  # noqa: PLR2004 - the canonical form's length
+    except ValueError:
+        return None
+
+
+def is_storable(text: str) -> bool:
+    """Say whether PostgreSQL could hold ``text`` at all, and anybody be called that."""
+    return len(text) <= 400 and "\x00" not in text and text.isprintable()  # noqa: PLR2004

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
+from gateway.accounts.administrators import leave_an_admin
 from gateway.accounts.devices import distrust_devices
 from gateway.accounts.passwords.hasher import PasswordHasher
 from gateway.accounts.passwords.policy import PasswordPolicy
@@ -18,8 +19,10 @@ from gateway.accounts.user import (
     ADMIN,
     TAKEN,
     User,
+    account_id_of,
     check_names,
     check_profile,
+    is_storable,
     name_key,
     require_valid,
     sorted_roles,
@@ -27,7 +30,7 @@ from gateway.accounts.user import (
 )
 from gateway.clock import Clock
 from gateway.config.settings import Settings
-from gateway.errors import FieldError, InvalidInput, LastAdministrator, NotFound, Outdated, UniqueConflict
+from gateway.errors import AddressTaken, FieldError, InvalidInput, NotFound, Outdated, UniqueConflict
 from gateway.storage.database import Connection, Database
 from gateway.storage.events import EventFeed, publish
 from gateway.storage.statements import statements
@@ -119,16 +122,19 @@ class Users:
                     _SQL["insert"], *keys, name, stored, chosen, is_active, is_verified, self._clock.now()
                 )
         except UniqueConflict as conflict:
-            raise _taken(conflict) from conflict
+            taken = _taken(conflict)
+            if taken.errors[0].field == "email":
+                raise AddressTaken(taken.errors, stored) from conflict
+            raise taken from conflict
         return User.of(_present(row))
 
     async def find(self, reference: str) -> User | None:
         """Return the user with this id or username."""
-        if (identifier := _uuid(reference)) is not None:
+        if (identifier := account_id_of(reference)) is not None:
             row = await self._database.fetchrow(_SQL["by_id"], identifier)
             if row is not None:
                 return User.of(row)
-        if not _storable(reference):
+        if not is_storable(reference):
             return None
         row = await self._database.fetchrow(_SQL["by_username"], name_key(reference))
         return User.of(row) if row is not None else None
@@ -138,7 +144,7 @@ class Users:
 
         Exactly, but for the case of an address: what folds into one name here may be two people to the CA.
         """
-        if not _storable(name):
+        if not is_storable(name):
             return None
         statement = _SQL["by_email"] if by_email else _SQL["by_username"]
         row = await self._database.fetchrow(statement, name_key(name))
@@ -157,14 +163,14 @@ class Users:
 
     async def credentials(self, login: str) -> tuple[User, str | None] | None:
         """Return the user whose username or e-mail is ``login``, with the stored password hash."""
-        if not _storable(login):
+        if not is_storable(login):
             return None
         row = await self._database.fetchrow(_SQL["credentials_by_login"], name_key(login))
         return (User.of(row), row["password_hash"]) if row is not None else None
 
     async def page(self, *, limit: int = 50, offset: int = 0, search: str = "", sort: str = "username") -> Page:
         """Return users; ``search`` is a part of a username or address, ``sort`` one of SORTS, or that after ``-``."""
-        wanted = name_key(search) if _storable(search) else "\ufffd"
+        wanted = name_key(search) if is_storable(search) else "\ufffd"
         rows = await self._database.fetch(_SQL["page"], limit, offset, wanted, sort)
         total = await self._database.fetchval(_SQL["count"], wanted)
         return Page([User.of(row) for row in rows], int(total))
@@ -202,7 +208,7 @@ class Users:
         try:
             async with self._database.transaction() as connection:
                 if keep_an_admin and _may_end_an_admin(changes):
-                    await _keep_an_admin(connection, UUID(user_id))
+                    await leave_an_admin(connection, UUID(user_id))
                 # Before what belongs to it: two changes never wait for each other.
                 await connection.fetchrow(_SQL["lock"], UUID(user_id))
                 if first is not None:
@@ -236,7 +242,7 @@ class Users:
         """Delete an account with everything it holds. Raises NotFound, LastAdministrator; Outdated as `change` does."""
         async with self._database.transaction() as connection:
             if keep_an_admin:
-                await _keep_an_admin(connection, UUID(user_id))
+                await leave_an_admin(connection, UUID(user_id))
             row = await connection.fetchrow(_SQL["lock"], UUID(user_id))
             if row is not None:
                 _require_revision(row, revision)
@@ -325,15 +331,6 @@ def _may_end_an_admin(changes: Changes) -> bool:
     return changes.is_active is False or (changes.roles is not None and ADMIN not in changes.roles)
 
 
-async def _keep_an_admin(connection: Connection, user_id: UUID) -> None:
-    """Refuse what would leave nobody to administer. Locks the administrators' rows, so that two cannot cross."""
-    admins = [row["id"] for row in await connection.fetch(_SQL["lock_admins"])]
-    if admins == [user_id]:
-        raise LastAdministrator(
-            [FieldError("roles", later("this is the last active administrator: name another one first"))]
-        )
-
-
 def _merged(user: User, changes: Changes) -> User:
     given = {each.name: getattr(changes, each.name) for each in fields(Changes) if each.name != "password"}
     if given["roles"] is not None:
@@ -349,15 +346,3 @@ def _present(row: asyncpg.Record | None) -> asyncpg.Record:
 
 def _taken(conflict: UniqueConflict) -> InvalidInput:
     return InvalidInput([_TAKEN.get(conflict.constraint, FieldError("username", TAKEN))])
-
-
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text) if len(text) == 36 else None  # noqa: PLR2004 - the canonical form's length
-    except ValueError:
-        return None
-
-
-def _storable(text: str) -> bool:
-    """Say whether PostgreSQL could hold ``text`` at all, and anybody be called that."""
-    return len(text) <= 400 and "\x00" not in text and text.isprintable()  # noqa: PLR2004

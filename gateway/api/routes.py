@@ -44,6 +44,7 @@ def build_api(
         email_changes=accounts.recovery.email_changes,
         refresh_tokens=accounts.refresh_tokens,
         registration=settings.registration,
+        trusted_proxies=proxies,
         clock=clock,
     )
     invitations = InvitationsApi(callers, accounts.recovery.invitations)

@@ -22,6 +22,7 @@ from gateway.clock import Clock
 from gateway.config.accounts import Registration
 from gateway.errors import CredentialRejected, FieldError, InvalidInput
 from gateway.fields import Fields
+from gateway.policy.client import TrustedProxies
 from gateway.refusal import Refused
 from gateway.tokens.refresh import RefreshTokens
 
@@ -42,6 +43,7 @@ class UsersApi:
         email_changes: EmailChanges,
         refresh_tokens: RefreshTokens,
         registration: Registration,
+        trusted_proxies: TrustedProxies,
         clock: Clock,
     ) -> None:
         self._callers = callers
@@ -51,6 +53,7 @@ class UsersApi:
         self._email_changes = email_changes
         self._refresh_tokens = refresh_tokens
         self._registration = registration
+        self._trusted_proxies = trusted_proxies
         self._clock = clock
 
     def routes(self, prefix: str) -> list[web.RouteDef]:
@@ -138,19 +141,21 @@ class UsersApi:
         return user_reply(await self._users.change(user.id, Changes(is_verified=True), revision=revision))
 
     async def _created(self, request: web.Request) -> User:
-        roles_allowed = False
+        is_admin = False
         if not self._registration.enabled:
             await self._callers.admin(request)
-            roles_allowed = True
+            is_admin = True
         fields = await read_fields(request)
         username, email, password = fields.text("username"), fields.text("email"), fields.text("password")
         name = fields.text("name", required=False)
         roles = fields.texts("roles")
         fields.done()
-        if roles is not None and not roles_allowed:
+        if roles is not None and not is_admin:
             # Open registration gives nobody a choice of roles; an administrator may still make such an account here.
             await self._require_admin(request)
-        made = await self._registering.register(username, email, password, name=name, roles=roles)
+            is_admin = True
+        address = self._trusted_proxies.client_of(request.remote, request.headers).address if not is_admin else ""
+        made = await self._registering.register(username, email, password, name=name, roles=roles, address=address)
         return made or self._as_if_made(username, email, name)
 
     def _as_if_made(self, username: str, email: str, name: str) -> User:

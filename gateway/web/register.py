@@ -11,7 +11,7 @@ from gateway.accounts.recovery.registering import Registering
 from gateway.accounts.user import TAKEN
 from gateway.accounts.users import Users
 from gateway.config.accounts import Registration
-from gateway.errors import FieldError, InvalidInput, Overloaded
+from gateway.errors import FieldError, InvalidInput, Overloaded, TooManyAttempts
 from gateway.problem import Problem
 from gateway.translation.words import later
 from gateway.web.continuing import Continuations
@@ -19,7 +19,8 @@ from gateway.web.csrf import FIELD, Csrf
 from gateway.web.field_words import sentence
 from gateway.web.form import read_form
 from gateway.web.frame import Frame
-from gateway.web.login import refusal
+from gateway.web.login import Refusal, refusal
+from gateway.web.moments import wait
 from gateway.web.pages import Pages, redirect
 from gateway.web.return_to import Destination, ReturnTo
 from gateway.web.session_storage import browser_session
@@ -87,17 +88,20 @@ class RegisterPage:
             return self._frame.problem(request, _CLOSED)
         destination = self._return_to.read(request.query.get("rd"))
         fields = await read_form(request)
-        host = self._visits.of(request).host
-        if not self._csrf.came_from_us(request, host, FORM, fields.get(FIELD, "")):
+        visit = self._visits.of(request)
+        if not self._csrf.came_from_us(request, visit.host, FORM, fields.get(FIELD, "")):
             return await self._form(request, destination, fields, 403, [_EXPIRED])
         try:
             user = await self._registering.register(
-                fields.get("username", "").strip(), fields.get("email", "").strip(), fields.get("password", "")
+                fields.get("username", "").strip(),
+                fields.get("email", "").strip(),
+                fields.get("password", ""),
+                address=visit.address,
             )
         except InvalidInput as error:
             return await self._form(request, destination, fields, 400, [in_words(each) for each in error.errors])
-        except Overloaded as error:
-            busy = refusal(error)
+        except (Overloaded, TooManyAttempts) as error:
+            busy = _too_many(error) if isinstance(error, TooManyAttempts) else refusal(error)
             response = await self._form(request, destination, fields, busy.status, busy.errors)
             response.headers.update(busy.headers)
             return response
@@ -140,3 +144,9 @@ class RegisterPage:
 def in_words(error: FieldError) -> FieldError:
     """Make a sentence of what the account's rules say about a field."""
     return sentence(error, _TAKEN if error.message == TAKEN else _LABELS)
+
+
+def _too_many(error: TooManyAttempts) -> Refusal:
+    message = later("Many accounts were made from your network. Please wait %(time)s, then try again.")
+    said = FieldError("", message, {"time": wait(error.retry_after_seconds)})
+    return Refusal(429, [said], {"Retry-After": str(error.retry_after_seconds)})

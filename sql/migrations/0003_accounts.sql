@@ -35,6 +35,13 @@ create index on mail_link (invited_by);
 create index on mail_link (email_key);
 create index on mail_link (expires_at);
 
+-- Registrations whose address had an account already; they answer as unconfirmed accounts do.
+create table decoy (
+    username_key text primary key,
+    password_hash text not null,
+    created_at timestamptz not null
+);
+
 -- A new address counts once both the old and the new one have agreed.
 create table email_change (
     account_id uuid primary key references account on delete cascade,

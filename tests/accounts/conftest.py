@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from gateway.accounts.api_tokens import ApiTokens
+from gateway.accounts.decoys import Decoys
 from gateway.accounts.devices import KnownDevices
 from gateway.accounts.login import PasswordLogin
 from gateway.accounts.passwords.hasher import PasswordHasher
@@ -89,6 +90,7 @@ def office_with(database: Database, clock: FakeClock, settings_for: Callable[...
             hasher=hasher,
             users=users,
             login=PasswordLogin(
+                decoys=Decoys(database, clock),
                 users=users,
                 hasher=hasher,
                 failures=Failures(database, settings.login, clock),

@@ -6,7 +6,9 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from uuid import UUID
 
+import pyotp
 import pytest
 
 from gateway.accounts.accounts import Accounts, build_accounts
@@ -162,6 +164,40 @@ async def test_a_reset_unlocks_an_account(accounts: Accounts, ann: User) -> None
     assert (await accounts.login.authenticate("ann", NEW, HERE)).id == ann.id
 
 
+@pytest.mark.parametrize("was_confirmed", [True, False])
+async def test_a_reset_takes_everything_off_an_account_that_nobody_had_confirmed(
+    accounts: Accounts, database: Database, clock: FakeClock, was_confirmed: bool
+) -> None:
+    """Somebody else may have made it, and must have left no way in for when its owner comes."""
+    await accounts.keys.ensure()
+    user = await accounts.users.create("bea", "bea@example.com", OLD, is_verified=was_confirmed)
+    enrolment = await accounts.second_factors.begin_totp(user, "Phone")
+    await accounts.second_factors.prove_totp(user, enrolment.id, pyotp.TOTP(enrolment.secret).at(clock.now()))
+    _, api_token = await accounts.api_tokens.create(user.id, "backup", [])
+    device = (await accounts.devices.remember(user.id, None, address=HERE, user_agent="")).secret
+    key = "insert into passkey (credential_id, account_id, name, public_key, sign_count, created_at) values "
+    await database.execute(key + "('k', $1, 'Key', '', 0, now())", UUID(user.id))
+    client = "insert into oauth_client (id, name, metadata, created_at, updated_at) values "
+    await database.execute(client + "('wiki', 'Wiki', '{}', now(), now())")
+    await database.execute(
+        "insert into oauth_consent (account_id, client_id, scopes, resources, claims, created_at, updated_at) "
+        "values ($1, 'wiki', '{}', '{}', '{}', now(), now())",
+        UUID(user.id),
+    )
+    await letters(accounts)
+    ((_, token),) = await forgot(accounts, "bea")
+    await accounts.recovery.forgotten.reset(token, NEW)
+    has = await accounts.second_factors.of(user.id)
+    left = [
+        has.totps,
+        has.passkeys,
+        await accounts.api_tokens.find(api_token) is not None,
+        await accounts.devices.find(device, user.id) is not None,
+        await database.fetchval("select count(*) from oauth_consent"),
+    ]
+    assert [bool(each) for each in left] == [was_confirmed] * 5
+
+
 async def test_a_new_account_is_confirmed_by_its_link(accounts: Accounts) -> None:
     bea = await accounts.recovery.registering.register("bea", "bea@example.com", OLD)
     assert bea is not None
@@ -181,6 +217,47 @@ async def test_registering_tells_nobody_who_has_an_account(accounts: Accounts, a
     assert (to, token) == ("ann@example.com", "")
     with pytest.raises(InvalidInput, match="username"):
         await accounts.recovery.registering.register("ann", "bea@example.com", OLD)
+
+
+async def answer(accounts: Accounts, name: str, password: str = OLD) -> str:
+    """Return how a login is refused."""
+    with pytest.raises(LoginRefused) as refused:
+        await accounts.login.authenticate(name, password, HERE)
+    return refused.value.reason
+
+
+@pytest.mark.parametrize("address", ["ann@example.com", "free@example.com"], ids=["taken", "free"])
+async def test_nothing_that_a_registrant_tries_next_tells_whether_the_address_was_taken(
+    accounts: Accounts, ann: User, address: str
+) -> None:
+    register = accounts.recovery.registering.register
+    await register("mallory", address, NEW)
+    assert await answer(accounts, "mallory", NEW) == "unverified"
+    assert await answer(accounts, "MALLORY", NEW) == "unverified"
+    assert await answer(accounts, "mallory", OLD + "x") == "bad_credentials"
+    assert await answer(accounts, address, NEW) == "bad_credentials"
+    with pytest.raises(InvalidInput, match="username: is taken"):
+        await register("mallory", address, NEW)
+    with pytest.raises(InvalidInput, match="username: is taken"):
+        await register("Mallory", "other@example.com", NEW)
+
+
+@pytest.mark.parametrize("address", ["ann@example.com", "free@example.com"], ids=["taken", "free"])
+async def test_an_address_that_is_the_username_as_well_tells_nothing_either(
+    accounts: Accounts, ann: User, address: str
+) -> None:
+    await accounts.recovery.registering.register(address, address, NEW)
+    assert await answer(accounts, address, NEW) == "bad_credentials"
+
+
+async def test_what_is_kept_of_a_registration_in_vain_is_forgotten_in_the_end(
+    accounts: Accounts, ann: User, clock: FakeClock
+) -> None:
+    await accounts.recovery.registering.register("mallory", ann.email, NEW)
+    clock.advance(timedelta(days=366))
+    for clean in accounts.recovery.cleaning:
+        await clean()
+    assert await answer(accounts, "mallory", NEW) == "bad_credentials"
 
 
 async def test_registering_again_and_again_floods_nobody(accounts: Accounts, ann: User, clock: FakeClock) -> None:

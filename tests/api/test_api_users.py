@@ -238,3 +238,14 @@ async def test_a_changed_password_is_the_one_that_signs_in(gateway: Running) -> 
         for password in (PASSWORD, "another good one")
     ]
     assert (old.status, new.status) == (401, 200)
+
+
+async def test_one_address_does_not_register_without_end(gateway_factory: GatewayFactory) -> None:
+    running = await gateway_factory("login: {per_ip: 2}")
+
+    async def register(number: int, **headers: str) -> int:
+        account = {"username": f"n{number}", "email": f"n{number}@example.com", "password": PASSWORD}
+        return (await running.post("/api/v1/users/register", account, headers=headers)).status
+
+    assert [await register(number) for number in range(3)] == [201, 201, 429]
+    assert await register(3, **{"X-Forwarded-For": "192.0.2.7"}) == 429

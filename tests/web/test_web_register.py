@@ -81,3 +81,14 @@ async def test_registration_without_its_token_makes_nothing(world: World, browse
         answer = await browser.send("POST", "/register", data={"csrf_token": token, **BEA})
         assert answer.status == 403
     assert await world.count("account") == 1
+
+
+async def test_one_address_does_not_register_without_end(portals: Portals, client: aiohttp.ClientSession) -> None:
+    world = await portals.open(login={"per_ip": 3})
+    answers = []
+    for n in range(4):
+        fields = {"username": f"n{n}", "email": f"n{n}@example.com", "password": PASSWORD}
+        answers.append(await Browser(world, client).submit("/register", fields))
+    assert [answer.status for answer in answers] == [303, 303, 303, 429]
+    assert answers[-1].headers["Retry-After"] == "900"
+    assert "Many accounts were made" in answers[-1].text

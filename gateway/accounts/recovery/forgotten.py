@@ -10,6 +10,7 @@ import asyncio
 import logging
 from datetime import timedelta
 from typing import Final
+from uuid import UUID
 
 from gateway.accounts.login import PasswordLogin
 from gateway.accounts.mail.letters import Letters
@@ -21,11 +22,13 @@ from gateway.accounts.user import User, name_key
 from gateway.accounts.users import Changes, Users
 from gateway.errors import GatewayError, NotFound
 from gateway.storage.database import Connection, Database
+from gateway.storage.statements import statements
 
 LIFETIME: Final = timedelta(hours=1)
 ATTEMPTS_KIND: Final = "forgotten"
 _MOST_AN_HOUR: Final = 5
 _MOST_WAITING: Final = 100
+_SQL: Final = statements("taken_over")
 _log: Final = logging.getLogger(__name__)
 
 
@@ -93,7 +96,9 @@ class Forgotten:
         return user
 
     async def reset(self, secret: str, password: str) -> User:
-        """Set a password: every session and token of the account ends, and its address is confirmed.
+        """Set a password: every session and refresh token of the account ends, and its address is confirmed.
+
+        Of an account whose address nobody had confirmed, second factors, API tokens and consents end as well.
 
         Raises LinkOver, InvalidInput (the link stays good then), Overloaded.
         """
@@ -102,6 +107,9 @@ class Forgotten:
         async def use(connection: Connection) -> None:
             await self._links.use(connection, secret, Purpose.RESET)
             await self._links.void(connection, user.id, Purpose.RESET)
+            if not user.is_verified:
+                # Whoever made the account need not be who reads the address: nothing of theirs may stay a way in.
+                await connection.execute(_SQL["clear_out"], UUID(user.id))
 
         changed = await self._users.change(user.id, Changes(password=password, is_verified=True), first=use)
         await self._login.unlock(changed)

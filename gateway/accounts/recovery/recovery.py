@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from gateway.accounts.decoys import Decoys
 from gateway.accounts.login import PasswordLogin
 from gateway.accounts.mail.notices import Notices
 from gateway.accounts.mail.postbox import Postbox
@@ -47,6 +48,7 @@ def build_recovery(
     clock: Clock,
     mail: MailRoom,
     users: Users,
+    decoys: Decoys,
     login: PasswordLogin,
 ) -> Recovery:
     """Wire it."""
@@ -71,6 +73,7 @@ def build_recovery(
         verification=verification,
         registering=Registering(
             users,
+            decoys,
             verification,
             postbox,
             letters,
@@ -98,5 +101,5 @@ def build_recovery(
             addresses=addresses,
             registration=settings.registration,
         ),
-        cleaning=(postbox.forget_expired, links.forget_expired, email_changes.forget_expired),
+        cleaning=(postbox.forget_expired, links.forget_expired, email_changes.forget_expired, decoys.forget_old),
     )
