@@ -33,25 +33,25 @@ def prepare(directory: Path) -> Path:
     return directory
 
 
-def installed() -> Path:
-    """Return where the packages of the lock file are; install them when no run before this one did."""
-    content = b"".join((SOURCES / name).read_bytes() for name in _FILES)
+def installed(sources: Path = SOURCES) -> Path:
+    """Return where the packages of a lock file are; install them when no run before this one did."""
+    content = b"".join((sources / name).read_bytes() for name in _FILES)
     root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "auth-gateway-tests"
     place = root / f"npm-{hashlib.sha256(content).hexdigest()[:16]}"
     root.mkdir(parents=True, exist_ok=True)
     with (root / "npm.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not place.exists():
-            _install(place)
+            _install(sources, place)
     return place
 
 
-def _install(place: Path) -> None:
+def _install(sources: Path, place: Path) -> None:
     unfinished = place.with_name(f"{place.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir()
     for name in _FILES:
-        shutil.copy(SOURCES / name, unfinished)
+        shutil.copy(sources / name, unfinished)
     done = subprocess.run(_COMMAND, check=False, cwd=unfinished, capture_output=True, text=True, timeout=300)
     if done.returncode:
         raise RuntimeError(f"npm ci failed: {done.stderr or done.stdout}")
