@@ -249,3 +249,8 @@ async def test_one_address_does_not_register_without_end(gateway_factory: Gatewa
 
     assert [await register(number) for number in range(3)] == [201, 201, 429]
     assert await register(3, **{"X-Forwarded-For": "192.0.2.7"}) == 429
+
+
+async def test_a_new_gateway_has_no_account_at_all(gateway_factory: GatewayFactory) -> None:
+    running = await gateway_factory()
+    assert await running.gateway.accounts.users.is_empty()

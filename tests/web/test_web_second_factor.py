@@ -284,3 +284,8 @@ async def test_the_owner_hears_of_apps_that_come_and_go(portals: Portals, client
     page = await browser.get("/account/security")
     await browser.send("POST", f"/account/security/app/{app.id}/remove", data={"csrf_token": page.token})
     assert await world.count("outgoing_mail") == before + 2
+
+
+async def test_the_security_page_leads_to_other_sessions(browser: Browser) -> None:
+    await browser.sign_in()
+    assert 'href="/account/sessions"' in (await browser.get("/account/security")).text.partition("<main")[2]

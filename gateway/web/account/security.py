@@ -138,6 +138,7 @@ class SecurityPage:
             passkeys=await self._passkeys.list_for(account_id),
             passkeys_open=self._second_factors.passkeys_open,
             trusted=await self._second_factors.trusted_devices(account_id),
+            sessions_url=self._pages.path("account/sessions"),
             url=self._pages.path(PAGE),
         )
 
