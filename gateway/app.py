@@ -11,10 +11,12 @@ from gateway.api.routes import build_api
 from gateway.clock import Clock, SystemClock
 from gateway.config.rules import compile_rules
 from gateway.config.settings import Settings
+from gateway.federation.issuers import TrustedIssuers
 from gateway.housekeeping import Housekeeping
 from gateway.identity.activity import Activity
 from gateway.identity.authenticators import Authenticators
 from gateway.identity.cache import CredentialCache
+from gateway.identity.foreigners import Foreigners
 from gateway.identity.ledger import RevocationLedger
 from gateway.identity.live import LiveConnections
 from gateway.identity.presented import Presenter
@@ -149,9 +151,14 @@ class Gateway:
             users=accounts.users,
             client_certificates=self.settings.client_certificates,
             clock=self.clock,
+            foreigners=self._foreigners(),
         )
         presenter = Presenter(session_cookie_name(secure=self.settings.server.secure))
         return Resolver(presenter, authenticators, self.cache, self.ledger, self.feed, self.activity, self.clock)
+
+    def _foreigners(self) -> Foreigners | None:
+        trusted = self.settings.trusted_issuers
+        return Foreigners(TrustedIssuers(trusted, self.clock), self.settings.issuer, self.clock) if trusted else None
 
     def _provider(self, opened: OpenDatabase, master_key: MasterKey) -> Provider:
         return build_provider(

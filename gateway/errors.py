@@ -13,6 +13,7 @@
     │   └── PasskeyRefused       what an authenticator said is not what was asked for
     ├── LoginRefused             name and password do not sign in
     │   └── TooManyAttempts      not now; carries how long to wait (429)
+    ├── AuthorityUnavailable     who decides about a credential did not answer; closed (503)
     ├── Overloaded               a bounded queue is full (503)
     ├── InvalidInput             fields that cannot be accepted; carries each (400)
     │   └── LastAdministrator    nobody would be left to administer (409)
@@ -127,6 +128,10 @@ class TooManyAttempts(LoginRefused):
     def __init__(self, retry_after_seconds: int) -> None:
         self.retry_after_seconds = retry_after_seconds
         super().__init__("too_many_attempts")
+
+
+class AuthorityUnavailable(GatewayError):
+    """Whoever decides about a credential did not answer. Nothing is known about it, so it opens nothing."""
 
 
 class Overloaded(GatewayError):

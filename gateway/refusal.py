@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import Final
 
 from gateway.errors import (
+    AuthorityUnavailable,
     CredentialRejected,
     GatewayError,
     InvalidInput,
@@ -127,7 +128,7 @@ def of_error(error: GatewayError, kinds: Collection[CredentialKind] = frozenset(
             return OUTDATED
         case NotFound():
             return Problem(404, "not_found", "There is nothing like that, or it is not yours to see.")
-        case StorageError():
+        case StorageError() | AuthorityUnavailable():
             return UNAVAILABLE
         case UpstreamError():
             return _upstream(error)

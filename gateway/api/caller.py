@@ -46,6 +46,10 @@ KEPT_ELSEWHERE: Final = Problem(
     403, "token_kept", "The token is kept to some routes or hosts: the gateway's own API is none of them."
 )
 
+FOREIGN: Final = Problem(
+    403, "foreign_token", "The token is another issuer's: it opens routes, and nothing of the gateway's own."
+)
+
 
 class Callers:
     """Resolves callers and what they may do."""
@@ -125,6 +129,9 @@ class Callers:
         verified = await self._resolver.resolve(request.headers, _KINDS, self._host)
         if verified is None:
             raise Refused(unauthenticated(_KINDS))
+        if verified.identity.issuer:
+            # Whatever roles it gives somebody there, nobody becomes an administrator here by them.
+            raise Refused(FOREIGN)
         audiences = verified.identity.audiences
         if audiences is not None and self._issuer not in audiences:
             raise CredentialRejected("wrong_audience")

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Final
 
 from gateway.config.document import Finding, KeyPath
+from gateway.config.issuer_check import issuer_findings
 from gateway.config.route import Require, Route
 from gateway.config.settings import Settings
 from gateway.config.values import server_address
@@ -21,6 +22,7 @@ def crosscheck(settings: Settings) -> Iterator[Finding]:
     yield from _server(settings)
     yield from _secrets(settings)
     yield from _lifetimes(settings)
+    yield from issuer_findings(settings)
     yield from _upstreams(settings)
     yield from _routes(settings)
 

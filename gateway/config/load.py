@@ -17,6 +17,7 @@ from gateway.config.complaints import findings_of
 from gateway.config.crosscheck import crosscheck
 from gateway.config.document import Document, Finding, KeyPath, key_text
 from gateway.config.environment import override
+from gateway.config.issuer_check import check_client_secret, with_secrets
 from gateway.config.mail import check_mail_url
 from gateway.config.rules import compile_rules
 from gateway.config.secrets import check_database_url, decode_key, read_secret
@@ -188,7 +189,21 @@ def _with_secrets(settings: Settings) -> tuple[Settings, list[Finding]]:
     key = _secret(("authz", "key_file"), authz.key_file, check_authz_key, findings)
     if key is not None:
         settings = settings.model_copy(update={"authz": authz.model_copy(update={"key": SecretStr(key)})})
-    return settings, findings
+    return _with_issuers_secrets(settings, findings), findings
+
+
+def _with_issuers_secrets(settings: Settings, findings: list[Finding]) -> Settings:
+    read: dict[int, str] = {}
+    for index, issuer in enumerate(settings.trusted_issuers):
+        asked = issuer.introspection
+        if asked is None:
+            continue
+        path: KeyPath = ("trusted_issuers", index, "introspection")
+        _secret((*path, "client_secret"), asked.client_secret, check_client_secret, findings)
+        text = _secret((*path, "client_secret_file"), asked.client_secret_file, check_client_secret, findings)
+        if text is not None:
+            read[index] = text
+    return settings.model_copy(update={"trusted_issuers": with_secrets(settings.trusted_issuers, read)})
 
 
 def _secret(

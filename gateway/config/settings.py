@@ -21,6 +21,7 @@ from gateway.config.route import Route
 from gateway.config.scalars import Duration, parse_duration
 from gateway.config.section import Section
 from gateway.config.server import ClientCertificates, Server
+from gateway.config.trusted_issuers import TrustedIssuer
 from gateway.config.upstream import Upstream
 from gateway.config.values import (
     FilePath,
@@ -115,6 +116,8 @@ class Settings(Section):
     """The gateway as an OAuth 2.1 and OpenID Connect provider."""
     cors: OwnCors = OwnCors()
     """Which pages' scripts may use `/api/`, with a token: sessions of other origins count for nothing there."""
+    trusted_issuers: tuple[TrustedIssuer, ...] = ()
+    """Others whose tokens count on routes that take `bearer`."""
     upstreams: dict[UpstreamName, Upstream] = Field(default_factory=dict)
     """Named pools of servers."""
     routes: tuple[Route, ...] = ()

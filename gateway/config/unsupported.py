@@ -8,7 +8,6 @@ UNSUPPORTED: Final = frozenset(
     {
         "providers",
         "tests",
-        "trusted_issuers",
         "routes.*.shadow",
         "routes.*.require.time",
     },

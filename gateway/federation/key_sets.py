@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from gateway.clock import Clock
-from gateway.federation.kept import Kept, Unreadable
+from gateway.federation.kept import Ask, Kept, Unreadable
 from gateway.federation.signatures import CURVES, ForeignKey, foreign_key
 from gateway.outbound import fetch_json
 from gateway.tokens.public_keys import UnusableKeys, usable_keys
@@ -61,14 +61,22 @@ class KeySets:
 
         ``internal`` lets the address be on a network that is not public.
         """
-        # Together: what one issuer may reach, another may not.
-        name = f"the keys at {jwks_uri}{' (internal)' if internal else ''}"
-        ask = partial(self._read, jwks_uri, internal=internal)
+        name, ask = self._question(jwks_uri, internal=internal)
         known = await self._sets.get(name, ask)
         if known is not None and (found := known.find(kid, algorithm)) is not None:
             return found
         newer = await self._sets.newer(name, ask)
         return newer.find(kid, algorithm) if newer is not None else None
+
+    async def are_known(self, jwks_uri: str, *, internal: bool) -> bool:
+        """Tell whether there is a set: without one, that a key is not found says nothing about the token."""
+        name, ask = self._question(jwks_uri, internal=internal)
+        return await self._sets.get(name, ask) is not None
+
+    def _question(self, jwks_uri: str, *, internal: bool) -> tuple[str, Ask[KeySet]]:
+        # Together: what one issuer may reach, another may not.
+        name = f"the keys at {jwks_uri}{' (internal)' if internal else ''}"
+        return name, partial(self._read, jwks_uri, internal=internal)
 
     async def _read(self, jwks_uri: str, *, internal: bool) -> KeySet:
         return _checked(await self._fetch(jwks_uri, internal=internal))

@@ -6,6 +6,7 @@ import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from gateway.accounts.api_tokens import ApiTokens
@@ -16,6 +17,7 @@ from gateway.config.server import ClientCertificates
 from gateway.errors import CredentialRejected
 from gateway.identity.bearers import Bearers
 from gateway.identity.certificate import certified_name
+from gateway.identity.foreigners import Foreigners
 from gateway.identity.identity import CredentialKind, Identity
 from gateway.identity.memory import Memory
 from gateway.identity.presented import Presented
@@ -44,16 +46,24 @@ class Authenticators:
     users: Users
     client_certificates: ClientCertificates
     clock: Clock
+    foreigners: Foreigners | None = None
 
     def table(self, memory: Memory) -> Mapping[CredentialKind, Authenticate]:
         """Return who answers for each kind. A kind without an answer is never accepted."""
         bearers = Bearers(self.access_tokens, self.refresh_tokens, self.client_tokens, memory, self.clock)
         return {
             CredentialKind.SESSION: self._session,
-            CredentialKind.BEARER: bearers.authenticate,
+            CredentialKind.BEARER: partial(self._bearer, bearers),
             CredentialKind.API_TOKEN: self._api_token,
             CredentialKind.CLIENT_CERTIFICATE: self._client_certificate,
         }
+
+    async def _bearer(self, bearers: Bearers, presented: Presented, host: str) -> Verified:
+        if self.foreigners is not None:
+            foreigner = await self.foreigners.authenticate(presented)
+            if foreigner is not None:
+                return foreigner
+        return await bearers.authenticate(presented, host)
 
     async def _session(self, presented: Presented, host: str) -> Verified:
         owner = await self.sessions.find(presented.unverified, host)

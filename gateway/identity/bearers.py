@@ -6,17 +6,16 @@ while what it said may be believed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 import asyncpg
 
 from gateway.clock import Clock
 from gateway.errors import CredentialRejected
-from gateway.identity.identity import NO_CLAIMS, ClaimValue, CredentialKind, Identity
+from gateway.identity.claims import shown
+from gateway.identity.identity import CredentialKind, Identity
 from gateway.identity.memory import Memory
 from gateway.identity.presented import Presented
 from gateway.identity.verified import KEPT_SECONDS, Dependency, Verified, roles_of
@@ -52,7 +51,7 @@ class Bearers:
             audiences=frozenset(audiences_of(claims)),
             authenticated_at=datetime.fromtimestamp(int(claims.get("auth_time", claims["iat"])), UTC),
             methods=tuple(str(method) for method in claims.get("amr", ())),
-            claims=_shown(claims),
+            claims=shown(claims, _PROTOCOL),
         )
         ends_at = self.clock.monotonic() + float(claims["exp"]) - self.clock.now().timestamp()
         return Verified(
@@ -119,19 +118,3 @@ def _person(row: asyncpg.Record, client_id: str) -> Identity:
         authenticated_at=_NEVER,
         client_id=client_id,
     )
-
-
-def _shown(claims: Mapping[str, Any]) -> Mapping[str, ClaimValue]:
-    """Return the claims that routes can ask for and send on: what a token says besides what it is."""
-    more = claims.keys() - _PROTOCOL
-    if not more:
-        return NO_CLAIMS
-    return MappingProxyType({name: value for name in more if (value := _value(claims[name])) is not None})
-
-
-def _value(value: object) -> ClaimValue | None:
-    if isinstance(value, str | int | float):
-        return value
-    if isinstance(value, list) and all(isinstance(each, str) for each in value):
-        return tuple(value)
-    return None

@@ -33,7 +33,8 @@ class Identity:
     JWT is for, None for what is not limited by that; ``client_id`` names the OAuth client that it was
     given to. ``routes`` (names) and ``hosts`` (as routes spell them) are what an API token is kept to,
     None for no limit; one that is kept opens nothing of the gateway's own. ``methods`` are RFC 8176
-    names of how the person authenticated.
+    names of how the person authenticated. ``issuer`` is who else vouches for them, empty where we do:
+    who has no account here.
     """
 
     user_id: str
@@ -46,6 +47,7 @@ class Identity:
     scopes: frozenset[str] | None = None
     audiences: frozenset[str] | None = None
     client_id: str = ""
+    issuer: str = ""
     routes: frozenset[str] | None = None
     hosts: frozenset[str] | None = None
     methods: tuple[str, ...] = ("pwd",)

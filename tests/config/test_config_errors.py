@@ -383,7 +383,6 @@ def test_no_value_is_repeated_where_it_may_be_a_secret(tmp_path: Path) -> None:
 UNSUPPORTED = """\
 providers: {github: {type: github}}
 tests: []
-trusted_issuers: []
 server:
   workers: 4
 upstreams:
@@ -406,7 +405,6 @@ def test_key_of_a_later_feature_is_refused_by_name(tmp_path: Path) -> None:
     assert keys == [
         "providers",
         "tests",
-        "trusted_issuers",
         "server.workers",
         "routes[0].credentials[1]",
         "routes[0].shadow",

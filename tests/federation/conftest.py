@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 
 from gateway.outbound import FetchFailed
+from tests.gateways import echo, gateway_factory
+
+__all__ = ["echo", "gateway_factory"]
 
 
 class Network:
