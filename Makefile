@@ -20,7 +20,7 @@ export PATH := $(PATH):/usr/sbin:/sbin
 
 .PHONY: help
 help:  ## Show what can be made.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 .PHONY: demo
 demo: $(VENV)/.runtime  ## Run the demo: embedded PostgreSQL, a sample application, three accounts. Ctrl-C ends it.
@@ -55,6 +55,12 @@ soak: $(VENV)/.dev  ## Ten minutes of mixed traffic and trouble, then look for l
 .PHONY: messages
 messages: $(VENV)/.dev  ## Bring the catalogues of translations up to date with what the program says.
 	@$(BIN)/python -m gateway.translation.messages
+
+.PHONY: screenshots
+screenshots: $(VENV)/.dev  ## Take the pictures of docs/accounts/pages.md anew, with Chromium.
+	@rm -f docs/screenshots/*.png
+	SCREENSHOTS=1 $(BIN)/python -m pytest -n auto tests/web/test_web_walk.py -k barrier
+	@$(BIN)/python -m tests.web.walk.pictures
 
 .PHONY: clean
 clean:  ## Remove what was built and installed here; the demo's data in var/ stays.

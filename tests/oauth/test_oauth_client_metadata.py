@@ -29,6 +29,12 @@ def wrong_fields(members: dict[str, Any], *, by_admin: bool = False, **kept: Any
     return set()
 
 
+def test_an_address_that_is_refused_is_not_missing_as_well() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        checked_metadata({"redirect_uris": ["http://app.example.com/"]}, by_admin=False)
+    assert [error.field for error in caught.value.errors] == ["redirect_uris"]
+
+
 @pytest.mark.parametrize(
     "uri",
     [

@@ -1,7 +1,11 @@
-"""Every page, as people meet it: no barrier that axe-core knows, in light and in dark, on a phone and on a desk."""
+"""Every page, as people meet it: no barrier that axe-core knows, in light and in dark, on a phone and on a desk.
+
+With ``SCREENSHOTS`` set (``make screenshots``) the walk takes the pictures of docs/accounts/pages.md as well.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -9,20 +13,18 @@ from typing import Any, Final, Literal
 import aiohttp
 import pytest
 from playwright.async_api import Browser as Chromium
-from playwright.async_api import ViewportSize
 
 import gateway.web
 from gateway.web.pages import Pages
 from tests.web.chromium import needs_chromium, opened
 from tests.web.portal import Portals
 from tests.web.walk.accessibility import COLOURS, barriers
+from tests.web.walk.pictures import DESK, DOCUMENT, LOOKS, PHONE, PICTURES, document, picture_of, take
 from tests.web.walk.stations import CHAPTERS, Chapter
 from tests.web.walk.walker import Walker, lived_in
 
 TEMPLATES = Path(gateway.web.__file__).parent / "templates"
-DESK: Final[ViewportSize] = {"width": 1280, "height": 800}
-PHONE: Final[ViewportSize] = {"width": 390, "height": 844}
-LOOKS: Final[tuple[tuple[Literal["light", "dark"], tuple[str, ...]], ...]] = (("light", ()), ("dark", (COLOURS,)))
+SCHEMES: Final[tuple[tuple[Literal["light", "dark"], tuple[str, ...]], ...]] = (("light", ()), ("dark", COLOURS))
 
 
 @pytest.fixture
@@ -53,6 +55,16 @@ def test_every_template_is_a_station() -> None:
     assert whole == {station.template for chapter in CHAPTERS for station in chapter.stations}
 
 
+def test_every_station_is_shown() -> None:
+    pictures = {picture_of(station, look) for chapter in CHAPTERS for station in chapter.stations for look in LOOKS}
+    assert pictures == set(PICTURES.iterdir())
+    assert DOCUMENT.read_text(encoding="utf-8") == document()
+
+
+def test_pictures_stay_small() -> None:
+    assert {picture.name: size for picture in PICTURES.iterdir() if (size := picture.stat().st_size) > 60_000} == {}
+
+
 @needs_chromium
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.title)
@@ -61,9 +73,14 @@ async def test_no_page_has_a_barrier(walker: Walker, drawn: list[str], chapter: 
     for station in chapter.stations:
         await station.reach(walker)
         assert drawn[-1:] == [station.template], station.name
-        for scheme, rules in LOOKS:
+        for scheme, rules in SCHEMES:
             await page.emulate_media(color_scheme=scheme)
             for size in (DESK, PHONE):
                 await page.set_viewport_size(size)
                 found += [f"{station.name}, {scheme}, {size['width']}: {each}" for each in await barriers(page, *rules)]
+        # The window is a phone's still.
+        if (wide := await page.evaluate("document.documentElement.scrollWidth")) > PHONE["width"]:
+            found.append(f"{station.name} is {wide} wide on a phone")
+        if os.environ.get("SCREENSHOTS"):
+            await take(page, station)
     assert not found, "\n".join(found)

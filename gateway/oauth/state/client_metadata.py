@@ -131,7 +131,9 @@ class _Check:
         self._uris("redirect_uris", redirect_problem)
         self._uris("post_logout_redirect_uris", redirect_problem)
         uris = self._good.get("redirect_uris", [])
-        if not uris and {"authorization_code", "implicit"} & set(self._good["grant_types"]):
+        answers = {"authorization_code", "implicit"} & set(self._good["grant_types"])
+        # An address that was refused is not missing as well.
+        if answers and not self._members.get("redirect_uris"):
             self._fields.refuse("redirect_uris", "is required: where is the person sent back to?")
         if any(is_private(uri) for uri in uris):
             if self._members.get("application_type", "native") != "native":

@@ -51,16 +51,20 @@ class Walker:
     page: Page
     users: dict[Who, User]
     own_client: Client  # the administrator's
+    login_id: str | None = None
 
     async def become(self, who: Who) -> None:
         """Begin anew as ``who``, signed in a moment ago."""
         await self.page.unroute_all()
         await self.page.context.clear_cookies()
+        if self.login_id is not None:
+            await self.world.sessions.revoke_login(self.login_id)
         if who is Who.NOBODY:
             return
         now = self.world.clock.now()
         login = Login(self.users[who].id, "localhost", now, address="127.0.0.1", user_agent=_FIREFOX)
-        secret, _ = await self.world.sessions.create(login)
+        secret, session = await self.world.sessions.create(login)
+        self.login_id = session.login_id
         await self.page.context.add_cookies([{"name": "gateway", "value": secret, "url": "http://localhost/"}])
 
     async def to(self, path: str) -> None:
