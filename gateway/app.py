@@ -74,6 +74,7 @@ class Gateway:
         self.live = LiveConnections(self.ledger, self.clock)
         self.revocation = Revocation(self.cache, self.live, self.accounts.keys)
         self.activity = Activity(self.accounts.sessions, self.accounts.api_tokens)
+        self.trusted_issuers = TrustedIssuers(settings.trusted_issuers, self.clock)
         self.resolver = self._resolver()
         self.upstreams = Upstreams(settings)
         report = UpstreamReport(self.upstreams)
@@ -121,6 +122,7 @@ class Gateway:
         self.live.close_all()
         await self.upstreams.stop()
         await self.activity.stop()
+        await self.trusted_issuers.stop()
         await self.revocation.stop()
         await self.feed.stop()
         self.accounts.hasher.close()
@@ -151,14 +153,10 @@ class Gateway:
             users=accounts.users,
             client_certificates=self.settings.client_certificates,
             clock=self.clock,
-            foreigners=self._foreigners(),
+            foreigners=Foreigners(self.trusted_issuers, self.settings.issuer, self.clock),
         )
         presenter = Presenter(session_cookie_name(secure=self.settings.server.secure))
         return Resolver(presenter, authenticators, self.cache, self.ledger, self.feed, self.activity, self.clock)
-
-    def _foreigners(self) -> Foreigners | None:
-        trusted = self.settings.trusted_issuers
-        return Foreigners(TrustedIssuers(trusted, self.clock), self.settings.issuer, self.clock) if trusted else None
 
     def _provider(self, opened: OpenDatabase, master_key: MasterKey) -> Provider:
         return build_provider(

@@ -152,7 +152,8 @@ def _identity(
         CredentialKind.CLIENT_CERTIFICATE,
     )
     kind = next((kind for kind in kinds if rule is None or kind in rule.credentials), CredentialKind.SESSION)
-    if roles:
+    # Those of other issuers have no account: all that is known of them is in their tokens.
+    if roles or any(user.startswith(issuer.prefix) for issuer in settings.trusted_issuers):
         return Identity("-", user, "", tuple(sorted(set(roles))), kind, _EPOCH), ""
     found = run(_find_user(settings, user))
     if not found.is_active:

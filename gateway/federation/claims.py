@@ -13,6 +13,8 @@ _LONGEST_ROLE: Final = 100
 _MOST_ROLES: Final = 500
 # Control characters, halves of surrogate pairs, ends of lines: none of them stands in a name.
 _NO_TEXT: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
+# They turn the words around that follow, beyond the name (UAX #9).
+_TURNING: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def claim_at(claims: Mapping[str, Any], path: str) -> Any:
@@ -39,6 +41,8 @@ def text_at(claims: Mapping[str, Any], path: str, longest: int = _LONGEST_TEXT) 
 def is_plain(text: str, longest: int = _LONGEST_TEXT) -> bool:
     """Tell whether ``text`` is not empty, not long, and has no characters that are none."""
     if not 0 < len(text) <= longest or text != text.strip():
+        return False
+    if _TURNING & set(text):
         return False
     return not any(unicodedata.category(character) in _NO_TEXT for character in text)
 

@@ -75,6 +75,10 @@ class Discoveries:
             raise IssuerUnknown(issuer)
         return found
 
+    async def stop(self) -> None:
+        """Give up what is being asked."""
+        await self._known.stop()
+
     async def _read(self, issuer: str, where: str, *, internal: bool) -> Metadata:
         return read_metadata(await self._fetch(where, internal=internal), issuer, internal=internal)
 

@@ -62,6 +62,13 @@ class Introspection:
             asking.add_done_callback(lambda task: self._done(digest, task))
         return await asyncio.shield(asking)
 
+    async def stop(self) -> None:
+        """Give up what is being asked."""
+        asking = [*self._asking.values()]
+        for each in asking:
+            each.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)
+
     def _done(self, digest: bytes, asking: asyncio.Task[Mapping[str, Any]]) -> None:
         del self._asking[digest]
         if asking.cancelled() or not isinstance(asking.exception(), TokenRejected):

@@ -87,6 +87,13 @@ class Issuer:
         _hold_to_access(claims)
         return Vouched(self.settings, claims, asked=True)
 
+    async def stop(self) -> None:
+        """Give up what is being asked."""
+        await self._discoveries.stop()
+        await self._key_sets.stop()
+        if self.introspection is not None:
+            await self.introspection.stop()
+
     async def _find(self, kid: str | None, algorithm: str) -> ForeignKey | None:
         if self._file is not None:
             return await self._file.find(kid, algorithm)
@@ -171,6 +178,11 @@ class TrustedIssuers:
             return None
         issuer_named = self._by_name.get(foreign.unverified_issuer(unverified_token))
         return await issuer_named.verify(unverified_token) if issuer_named is not None else None
+
+    async def stop(self) -> None:
+        """Give up what is being asked."""
+        for issuer in self._by_name.values():
+            await issuer.stop()
 
 
 def _hold_to_access(claims: Mapping[str, Any]) -> None:

@@ -67,6 +67,13 @@ class Kept(Generic[T]):
         await self._ask(name, entry, ask)
         return entry.value if self._is_usable(entry) else None
 
+    async def stop(self) -> None:
+        """Give up what is being asked."""
+        asking = [entry.asking for entry in self._entries.values() if entry.asking is not None]
+        for each in asking:
+            each.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)
+
     def _entry(self, name: str) -> _Entry[T]:
         entry = self._entries.setdefault(name, _Entry())
         self._entries.move_to_end(name)

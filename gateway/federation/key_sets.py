@@ -73,6 +73,10 @@ class KeySets:
         name, ask = self._question(jwks_uri, internal=internal)
         return await self._sets.get(name, ask) is not None
 
+    async def stop(self) -> None:
+        """Give up what is being asked."""
+        await self._sets.stop()
+
     def _question(self, jwks_uri: str, *, internal: bool) -> tuple[str, Ask[KeySet]]:
         # Together: what one issuer may reach, another may not.
         name = f"the keys at {jwks_uri}{' (internal)' if internal else ''}"

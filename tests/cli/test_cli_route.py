@@ -185,3 +185,15 @@ def test_command_is_reached_from_the_root(config: Path) -> None:
     result = CliRunner().invoke(cli, ["-c", str(config), "route", "explain", ADMIN])
     assert result.exit_code == 1
     assert "login" in result.stdout
+
+
+def test_somebody_of_another_issuer_is_not_looked_up(tmp_path: Path) -> None:
+    config = tmp_path / "gateway.yaml"
+    config.write_text(
+        """
+trusted_issuers: [{issuer: https://idp.example.com, audience: wiki, username_prefix: "idp:"}]
+routes: [{match: {path: /ann/**}, require: {users: ["idp:ann"]}, upstream: "http://127.0.0.1:1"}]
+"""
+    )
+    assert explain(config, "http://localhost:8080/ann/", "--user", "idp:ann").exit_code == 0
+    assert explain(config, "http://localhost:8080/ann/", "--user", "idp:bob").exit_code == 1

@@ -48,6 +48,7 @@ def test_dots_lead_into_objects(path: str, value: Any) -> None:
         ("a\x00b", ""),
         ("\ud800", ""),
         ("a\u2028b", ""),
+        ("a\u202eb", ""),
         ("x" * 254, "x" * 254),
         ("x" * 255, ""),
         (7, ""),
