@@ -6,11 +6,14 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
+from playwright.async_api import Browser as Chromium
 
 from gateway.storage.database import Database
 from tests.fake_clock import FakeClock
-from tests.web.chromium import chromium
+from tests.web.chromium import chromium, opened
 from tests.web.portal import Browser, Portals, World
+from tests.web.walk.pictures import DESK
+from tests.web.walk.walker import Walker, lived_in
 
 __all__ = ["chromium"]
 
@@ -43,3 +46,10 @@ async def browser(world: World, client: aiohttp.ClientSession) -> Browser:
 async def stranger(world: World, client: aiohttp.ClientSession) -> Browser:
     """Somebody else's browser."""
     return Browser(world, client)
+
+
+@pytest.fixture
+async def walker(portals: Portals, client: aiohttp.ClientSession, chromium: Chromium) -> AsyncIterator[Walker]:
+    """Somebody in Chromium, in a portal that is lived in."""
+    async with opened(chromium, viewport=DESK, reduced_motion="reduce") as page:
+        yield await lived_in(portals, client, page)

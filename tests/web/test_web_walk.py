@@ -1,12 +1,13 @@
 """Every page, as people meet it: no barrier that axe-core knows, in light and in dark, on a phone and on a desk.
 
+By keyboard and without JavaScript, too.
+
 With ``SCREENSHOTS`` set (``make screenshots``) the walk takes the pictures of docs/accounts/pages.md as well.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -19,6 +20,7 @@ from gateway.web.pages import Pages
 from tests.web.chromium import needs_chromium, opened
 from tests.web.portal import Portals
 from tests.web.walk.accessibility import COLOURS, barriers
+from tests.web.walk.keyboard import lost
 from tests.web.walk.pictures import DESK, DOCUMENT, LOOKS, PHONE, PICTURES, document, picture_of, take
 from tests.web.walk.stations import CHAPTERS, Chapter
 from tests.web.walk.walker import Walker, lived_in
@@ -39,12 +41,6 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(Pages, "render", remembering)
     return names
-
-
-@pytest.fixture
-async def walker(portals: Portals, client: aiohttp.ClientSession, chromium: Chromium) -> AsyncIterator[Walker]:
-    async with opened(chromium, viewport=DESK, reduced_motion="reduce") as page:
-        yield await lived_in(portals, client, page)
 
 
 def test_every_template_is_a_station() -> None:
@@ -69,10 +65,12 @@ def test_pictures_stay_small() -> None:
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.title)
 async def test_no_page_has_a_barrier(walker: Walker, drawn: list[str], chapter: Chapter) -> None:
-    page, found = walker.page, []
+    page, found = walker.page, list[str]()
     for station in chapter.stations:
         await station.reach(walker)
         assert drawn[-1:] == [station.template], station.name
+        await page.set_viewport_size(DESK)
+        found += [f"{station.name}, by keyboard: {each}" for each in await lost(page)]
         for scheme, rules in SCHEMES:
             await page.emulate_media(color_scheme=scheme)
             for size in (DESK, PHONE):
@@ -84,3 +82,17 @@ async def test_no_page_has_a_barrier(walker: Walker, drawn: list[str], chapter: 
         if os.environ.get("SCREENSHOTS"):
             await take(page, station)
     assert not found, "\n".join(found)
+
+
+@needs_chromium
+@pytest.mark.timeout(180)
+async def test_every_page_is_there_without_javascript(
+    portals: Portals, client: aiohttp.ClientSession, chromium: Chromium, drawn: list[str]
+) -> None:
+    async with opened(chromium, viewport=PHONE, java_script_enabled=False) as page:
+        walker = await lived_in(portals, client, page)
+        for station in (station for chapter in CHAPTERS for station in chapter.stations):
+            await station.reach(walker)
+            assert drawn[-1:] == [station.template], station.name
+            for control in await page.locator("[data-copy], #show, #passkey").all():
+                assert not await control.is_visible(), station.name

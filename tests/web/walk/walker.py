@@ -51,6 +51,7 @@ class Walker:
     page: Page
     users: dict[Who, User]
     own_client: Client  # the administrator's
+    app: pyotp.TOTP  # the administrator's
     login_id: str | None = None
 
     async def become(self, who: Who) -> None:
@@ -105,15 +106,15 @@ async def lived_in(portals: Portals, client: aiohttp.ClientSession, page: Page) 
     await world.users.create("carl", "carl@example.com", PASSWORD, roles=["finance"], is_verified=True)
     dora = await world.users.create("dora", "dora@example.com", PASSWORD, name="Dora Lindqvist")
     await world.users.change(dora.id, Changes(is_active=False))
-    await _belongings(world, Browser(world, client))
+    app = await _belongings(world, Browser(world, client))
     grafana = await register(world, "Grafana", owner_id=world.ann.id)
-    return Walker(world, silent, page, {Who.ADMIN: world.ann, Who.NEWCOMER: bea}, grafana.client)
+    return Walker(world, silent, page, {Who.ADMIN: world.ann, Who.NEWCOMER: bea}, grafana.client, app)
 
 
-async def _belongings(world: World, browser: Browser) -> None:
-    """Give Ann of everything something."""
+async def _belongings(world: World, browser: Browser) -> pyotp.TOTP:
+    """Give Ann of everything something. Returns her authenticator app."""
     await browser.sign_in()
-    await set_up(world, browser)
+    app, _ = await set_up(world, browser)
     await add(browser, SoftPasskey(world.settings.server.public_url))
     await connect(world, browser, "Wiki")
     await world.accounts.api_tokens.create(world.ann.id, "Nightly backup", ["wiki:read"])
@@ -121,3 +122,4 @@ async def _belongings(world: World, browser: Browser) -> None:
         now = world.clock.now()
         await world.sessions.create(Login(world.ann.id, "localhost", now, address=address, user_agent=agent))
         world.clock.advance(3 * 3600)
+    return app
