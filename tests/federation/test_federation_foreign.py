@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from jwcrypto.common import base64url_encode
+from jwcrypto.common import base64url_decode, base64url_encode
 from jwcrypto.jwk import JWK
 from jwcrypto.jws import JWS
 
@@ -18,7 +18,7 @@ from gateway.errors import TokenRejected
 from gateway.federation.foreign import ACCESS_TYPES, ForeignExpected, unverified_issuer, verify
 from gateway.federation.key_sets import KeySet
 from gateway.federation.signatures import ALGORITHMS, ForeignKey
-from tests.federation.signed import BY_ALGORITHM, EC, RSA, assembled, public, sign
+from tests.federation.signed import BY_ALGORITHM, EC, P521, RSA, assembled, public, sign
 
 NOW = 1_800_000_000.0
 ISSUER = "https://issuer.example"
@@ -88,6 +88,21 @@ async def test_every_asymmetric_algorithm_verifies_and_fails(algorithm: str) -> 
     for bad in (broken, f"{head}.", f"{head}.{base64url_encode(bytes(64))}", f"{head}.{base64url_encode(bytes(256))}"):
         with pytest.raises(TokenRejected, match="bad_signature"):
             await verify(bad, expected, Keys(public(key)), NOW)
+
+
+async def test_a_signature_has_one_spelling() -> None:
+    """A half that begins with a zero would be the same number without it (RFC 7518 section 3.4)."""
+    expected = replace(EXPECTED, algorithms=ALGORITHMS)
+    while True:
+        token = sign(CLAIMS, P521, "ES512")
+        head, _, signature = token.rpartition(".")
+        halves = base64url_decode(signature)
+        if halves[66] == 0:
+            break
+    assert await verify(token, expected, Keys(public(P521)), NOW)
+    with pytest.raises(TokenRejected, match="bad_signature"):
+        shorter = base64url_encode(halves[:66] + halves[67:])
+        await verify(f"{head}.{shorter}", expected, Keys(public(P521)), NOW)
 
 
 def hmac_with_public_key(algorithm: str, digest: str) -> str:

@@ -102,6 +102,11 @@ async def test_a_token_stands_for_its_owner(desk: Desk) -> None:
     assert verified.expires_at == desk.clock.monotonic() + 60
 
 
+async def test_how_somebody_signed_in_is_not_believed_unasked(desk: Desk) -> None:
+    who = await desk.who(desk.issuer.token(**ANN, amr=["pwd", "otp"], auth_time=1_700_000_000))
+    assert (who.methods, who.authenticated_at) == ((), datetime.fromtimestamp(0, UTC))
+
+
 async def test_how_somebody_signed_in_is_believed_where_that_is_configured(desk: Desk) -> None:
     desk.configure(trust_mfa=True)
     who = await desk.who(desk.issuer.token(**ANN, amr=["pwd", "otp", 7], auth_time=1_700_000_000))
