@@ -111,10 +111,18 @@ def check_names(username: str, email: str) -> list[FieldError]:
     if not _is_username(username) and not _is_own_address(username, email):
         detail = later("must be 1 to 64 letters, digits, '.', '_', '-' or '+', or your own e-mail address")
         errors.append(FieldError("username", detail))
-    # What cannot be seen (zero width, turned direction, half a surrogate pair) makes two addresses look like one.
-    if len(email) > LONGEST_NAME or not email.isprintable() or not _EMAIL.fullmatch(email):
+    if not is_email(email):
         errors.append(FieldError("email", later("must be an e-mail address, such as ann@example.com")))
     return errors
+
+
+def is_email(text: str) -> bool:
+    """Tell whether ``text`` is an e-mail address, and not another one in full width."""
+    # What cannot be seen (zero width, turned direction, half a surrogate pair) makes two addresses look like one.
+    if len(text) > LONGEST_NAME or not text.isprintable():
+        return False
+    # As it is stored where it is a username, too: a colon or a second @ in full width would be one then.
+    return _EMAIL.fullmatch(text) is not None and _EMAIL.fullmatch(spelled(text)) is not None
 
 
 def _is_username(username: str) -> bool:

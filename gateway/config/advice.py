@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Iterator
 from ipaddress import ip_address, ip_network
@@ -25,6 +26,18 @@ def advise(settings: Settings) -> Iterator[Finding]:
     yield from _unused(settings)
     yield from _unverified(settings)
     yield from _readable_secrets(settings)
+    yield from _issuers(settings)
+
+
+def _issuers(settings: Settings) -> Iterator[Finding]:
+    for index, issuer in enumerate(settings.trusted_issuers):
+        for key in ("jwks_file", "ca_file", "token_file"):
+            path: Path | None = getattr(issuer, key)
+            if path is not None and not os.access(path, os.R_OK):
+                # It may come later, as in a pod.
+                yield Finding(
+                    ("trusted_issuers", index, key), f"{path} cannot be read: until it can, no token is taken"
+                )
 
 
 def _exposure(settings: Settings) -> Iterator[Finding]:
@@ -90,6 +103,12 @@ def _secret_files(settings: Settings) -> Iterator[tuple[KeyPath, Path]]:
             yield ("server", "tls", "sni", index, "key_file"), pair.key_file
     if settings.authz.key_file is not None:
         yield ("authz", "key_file"), settings.authz.key_file
+    for index, issuer in enumerate(settings.trusted_issuers):
+        if issuer.token_file is not None:
+            yield ("trusted_issuers", index, "token_file"), issuer.token_file
+        if issuer.introspection is not None and issuer.introspection.client_secret_file is not None:
+            path = ("trusted_issuers", index, "introspection", "client_secret_file")
+            yield path, issuer.introspection.client_secret_file
     yield from _secret_headers(settings)
 
 

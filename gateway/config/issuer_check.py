@@ -78,7 +78,7 @@ def _addresses(issuer: TrustedIssuer, path: KeyPath) -> Iterator[Finding]:
     for key, address in named:
         if address is None or address.startswith("https:"):
             continue
-        if issuer.token_file is not None:
+        if issuer.token_file is not None and "introspection" not in key:
             yield Finding(key, "must begin with https://: token_file is sent there")
         elif not issuer.allow_private:
             yield Finding(key, "must begin with https://, unless allow_private is true", ((*path, "allow_private"),))

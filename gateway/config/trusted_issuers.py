@@ -22,9 +22,10 @@ _URL: Final = re.compile(r"[!-~]{1,2048}")
 
 
 def _issuer_name(text: str) -> str:
-    # RFC 7519 section 4.1.1: some are no URL. Braces would be a template of many issuers.
-    if not _NAME.fullmatch(text) or "{" in text:
-        raise ValueError("must be the issuer exactly as its tokens name it, of printable ASCII without spaces")
+    # RFC 7519 section 4.1.1: some are no URL. Braces would be a template of many issuers, and in a user's id a bar
+    # parts issuer and subject.
+    if not _NAME.fullmatch(text) or set("{}|") & set(text):
+        raise ValueError("must be the issuer as its tokens name it: printable ASCII without spaces, braces and bars")
     return text
 
 

@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from gateway.accounts.user import is_email
 from gateway.config.role_rules import RoleRule
 
 _LONGEST_TEXT: Final = 254
@@ -53,7 +54,7 @@ def email_of(claims: Mapping[str, Any], path: str) -> str:
     if verified is not True and verified != "true":  # some say it in text
         return ""
     address = text_at(claims, path)
-    return address if address.count("@") == 1 and not address.startswith("@") and not address.endswith("@") else ""
+    return address if is_email(address) else ""
 
 
 def names_at(claims: Mapping[str, Any], path: str) -> tuple[str, ...]:

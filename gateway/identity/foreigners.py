@@ -104,7 +104,7 @@ def _username(issuer: TrustedIssuer, claims: Mapping[str, Any]) -> str:
             raise TokenRejected("no_service_account")
         return f"{issuer.username_prefix or ''}{claims['sub']}"
     path = issuer.claims.username
-    name = email_of(claims, path) if path == issuer.claims.email else text_at(claims, path)
+    name = email_of(claims, path) if path in {"email", issuer.claims.email} else text_at(claims, path)
     if not name:
         raise TokenRejected("no_username")
     return issuer.prefix + name

@@ -69,6 +69,13 @@ def test_a_name_with_an_at_sign_is_ones_own_address() -> None:
     assert check_names(" ann@example.com", "ann@example.com")
 
 
+def test_no_username_has_a_colon_however_it_is_written() -> None:
+    """Names of programs and of other issuers' people have one: an account by such a name would be taken for them."""
+    for name in ("idp:ann@example.com", "idp\uff1aann@example.com", "client\ufe55ann@example.com", "idp\uff1aann"):
+        assert check_names(name, name)
+        assert check_names(name, "ann@example.com")
+
+
 @pytest.mark.parametrize("email", ["a@b.c", "ann.b+c@mail.example.com", "\u00e5sa@example.com", "a@localhost"])
 def test_addresses_that_are_allowed(email: str) -> None:
     assert check_names("ann", email) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -47,8 +48,9 @@ ASKED = f"introspection: {{url: 'https://idp.example.com/i', {SECRET}"
         (["issuer: 'https://a', audience: []"], ["[0].audience: must not be empty"]),
         ([idp("algorithms: HS256")], ["[0].algorithms: must be one of RS256"]),
         ([idp("algorithms: none")], ["[0].algorithms: must be one of RS256"]),
-        ([idp(issuer="https://a/{tenantid}")], ["[0].issuer: must be the issuer exactly"]),
-        ([idp(issuer="a b")], ["[0].issuer: must be the issuer exactly"]),
+        ([idp(issuer="https://a/{tenantid}")], ["[0].issuer: must be the issuer as"]),
+        ([idp(issuer="https://a|b")], ["[0].issuer: must be the issuer as"]),
+        ([idp(issuer="a b")], ["[0].issuer: must be the issuer as"]),
         ([idp(issuer="kubernetes/serviceaccount")], ["[0].issuer: is no address that could be asked"]),
         ([idp(issuer="http://localhost:8080")], ["[0].issuer: is the gateway itself", f"[0].issuer: {HTTPS}"]),
         ([idp("jwks_url: 'http://a/keys'")], [f"[0].jwks_url: {HTTPS}"]),
@@ -126,3 +128,29 @@ def test_a_secret_may_stand_in_a_file_and_is_never_shown(path: Path, tmp_path: P
     assert "hunter2" not in repr(settings)
     (tmp_path / "secret").write_text("hunter2\nhunter3")
     assert wrong(path, idp(asked)) == ["[0].introspection.client_secret_file: must be 1 to 1024 printable characters"]
+
+
+def test_files_that_are_missing_or_open_are_warned_of(path: Path, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("t")
+    (tmp_path / "token").chmod(0o644)
+    load(path, idp("jwks_url: 'https://a/k', ca_file: ca.pem, token_file: token"), idp("jwks_file: k", issuer="urn:b"))
+    warnings = [(each.key, each.message.removeprefix(f"{tmp_path}/")) for each in load_settings(path, {}).warnings]
+    assert warnings == [
+        ("trusted_issuers[0].ca_file", "ca.pem cannot be read: until it can, no token is taken"),
+        (
+            "trusted_issuers[0].token_file",
+            f"token can be read by every user of this machine: chmod o-r {tmp_path}/token",
+        ),
+        ("trusted_issuers[1].jwks_file", "k cannot be read: until it can, no token is taken"),
+    ]
+
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "trusted-issuers.md"
+SNIPPETS = re.findall(r"^```yaml\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("text", SNIPPETS)
+def test_what_the_documentation_shows_is_valid(path: Path, tmp_path: Path, text: str) -> None:
+    (tmp_path / "secret").write_text("hunter2")
+    path.write_text(text.replace("/run/secrets/idp_secret", "secret"))
+    assert load_settings(path, {}, rules=True).settings.trusted_issuers
