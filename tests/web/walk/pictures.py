@@ -18,7 +18,7 @@ DESK: Final[ViewportSize] = {"width": 1280, "height": 720}
 PHONE: Final[ViewportSize] = {"width": 390, "height": 780}
 # What the pictures of a page are called, and how wide the documentation shows each.
 LOOKS: Final = {"desktop": 480, "dark": 480, "phone": 146}
-_COLOURS: Final = 64  # are enough for flat grounds and smooth letters
+_COLOURS: Final = 96  # are enough for flat grounds and smooth letters
 _INTRODUCTION: Final = """\
 # Every page, shown
 
@@ -35,7 +35,11 @@ async def take(page: Page, station: Station) -> None:
         await page.set_viewport_size(PHONE if look == "phone" else DESK)
         await page.evaluate("window.scrollTo(0, 0)")
         shot = await page.screenshot(full_page=True, animations="disabled")
-        picture = Image.open(io.BytesIO(shot)).convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE)
+        picture = (
+            Image.open(io.BytesIO(shot))
+            .convert("RGB")
+            .quantize(_COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        )
         picture.save(picture_of(station, look), optimize=True)
 
 
