@@ -17,6 +17,7 @@ from gateway.errors import AuthorityUnavailable, TokenRejected
 from gateway.outbound import Door, FetchFailed, Reply
 
 _OK: Final = 200
+_BAD_REQUEST: Final = 400
 # A token that is none is asked about once in this time, however often it is presented.
 _REFUSED_SECONDS: Final = 10.0
 _MOST_REFUSED: Final = 10_000
@@ -94,6 +95,9 @@ class Introspection:
         except FetchFailed as error:
             _log.warning("%s cannot be asked about a token: %s", settings.url, error)
             raise AuthorityUnavailable("introspection") from error
+        if reply.status == _BAD_REQUEST:
+            # Some say so of what is no token of theirs at all. All else of the request is always the same.
+            raise TokenRejected("inactive")
         if reply.status != _OK or not isinstance(reply.document, Mapping):
             # 401 is about us, not about the token (section 2.3).
             _log.warning("%s answered %d when it was asked about a token", settings.url, reply.status)

@@ -68,6 +68,8 @@ class IssuerServer:
             given = (str(fields.get("client_id")), str(fields.get("client_secret")))
         if given not in self.secrets:
             raise web.HTTPUnauthorized
+        if fields["token"] == "no token at all":
+            raise web.HTTPBadRequest
         return web.json_response(self.opaque.get(str(fields["token"]), {"active": False}))
 
 

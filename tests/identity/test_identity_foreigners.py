@@ -261,6 +261,10 @@ async def test_a_token_that_is_none_is_asked_about_once_in_a_while(desk: Desk) -
     assert not await desk.refused("made-up")
 
 
+async def test_a_token_that_its_issuer_cannot_read_is_none(desk: Desk) -> None:
+    assert await desk.refused("no token at all") == "inactive"
+
+
 async def test_too_many_made_up_tokens_do_not_pile_up(desk: Desk) -> None:
     asked = await asyncio.gather(*(desk.ask(f"made-up-{number}") for number in range(400)), return_exceptions=True)
     kinds = [type(each) for each in asked]
