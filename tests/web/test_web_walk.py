@@ -70,6 +70,8 @@ async def test_no_page_has_a_barrier(walker: Walker, drawn: list[str], chapter: 
     for station in chapter.stations:
         await station.reach(walker)
         assert drawn[-1:] == [station.template], station.name
+        if station.name.endswith("-refused") and await page.evaluate("document.activeElement.id") != "errors":
+            found.append(f"{station.name}: what is wrong has no focus")
         if os.environ.get("SCREENSHOTS"):
             await take(page, station)
         await page.set_viewport_size(DESK)

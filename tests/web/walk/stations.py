@@ -294,6 +294,13 @@ CHAPTERS: Final = (
         ("security_app", "Adding an authenticator app", "/account/security/app"),
         ("security_passkey", "Adding a passkey", "/account/security/passkeys/new"),
         ("sessions", "Where one is signed in", "/account/sessions"),
+        ("data", "A copy, and the end", "/account/data"),
+        ("account_delete", "Deleting the account", "/account/data/delete"),
+        ("account_delete-refused", "Another username was typed", _refused_deletion),
+    ),
+    _chapter(
+        "Tokens and applications of one's own",
+        Who.ADMIN,
         ("tokens", "API tokens", "/account/tokens"),
         ("token_new", "Making one", "/account/tokens/new"),
         ("token_new-refused", "A host that is none", _refused_token),
@@ -305,9 +312,6 @@ CHAPTERS: Final = (
         ("client_edit-refused", "An address that is not allowed", _refused_client),
         ("client_secret", "Its secret, shown once", _client_secret),
         ("client_delete", "Deleting it", _of_client("/delete")),
-        ("data", "A copy, and the end", "/account/data"),
-        ("account_delete", "Deleting the account", "/account/data/delete"),
-        ("account_delete-refused", "Another username was typed", _refused_deletion),
     ),
     _chapter(
         "Administration",
