@@ -11,6 +11,7 @@ from gateway.api.routes import build_api
 from gateway.clock import Clock, SystemClock
 from gateway.config.rules import compile_rules
 from gateway.config.settings import Settings
+from gateway.federation.federation import build_federation
 from gateway.federation.issuers import TrustedIssuers
 from gateway.housekeeping import Housekeeping
 from gateway.identity.activity import Activity
@@ -84,8 +85,10 @@ class Gateway:
         self.consents = Consents(opened.database, self.clock, self.feed)
         self.provider = self._provider(opened, master_key)
         self.protected_resources = self._protected_resources()
+        self.federation = build_federation(settings, opened.database, master_key, self.accounts.users, self.clock)
         self.housekeeping = Housekeeping(
             (
+                *self.federation.cleaning,
                 *self.provider.cleaning,
                 self.registry.forget_unused,
                 self.accounts.sessions.forget_expired,
@@ -123,6 +126,7 @@ class Gateway:
         await self.upstreams.stop()
         await self.activity.stop()
         await self.trusted_issuers.stop()
+        await self.federation.stop()
         await self.revocation.stop()
         await self.feed.stop()
         self.accounts.hasher.close()
@@ -194,6 +198,7 @@ class Gateway:
             consents=self.consents,
             registry=self.registry,
             master_key=master_key,
+            federation=self.federation,
             clock=self.clock,
             request_id=request_id_of,
         )
@@ -242,7 +247,15 @@ class Gateway:
             self.protected_resources.routes(),
             registration.routes(self.settings.server.prefix),
             self.health.public_routes(),
-            build_api(self.settings, self.accounts, self.resolver, self.trusted_proxies, self.metrics, self.clock),
+            build_api(
+                self.settings,
+                self.accounts,
+                self.resolver,
+                self.trusted_proxies,
+                self.metrics,
+                self.clock,
+                self.federation,
+            ),
         ):
             application.add_routes(routes)
         return application

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
 import asyncpg
 
 from gateway.accounts.administrators import leave_an_admin
+from gateway.accounts.changes import Changes, may_end_an_admin, merged
 from gateway.accounts.devices import distrust_devices
 from gateway.accounts.passwords.hasher import PasswordHasher
 from gateway.accounts.passwords.policy import PasswordPolicy
@@ -59,20 +60,6 @@ class Page:
     total: int
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """What to change; None leaves a thing as it is."""
-
-    username: str | None = None
-    email: str | None = None
-    name: str | None = None
-    password: str | None = field(default=None, repr=False)
-    roles: Sequence[str] | None = None
-    is_active: bool | None = None
-    is_verified: bool | None = None
-    language: str | None = None
-
-
 class Users:
     """Creates, finds, changes and deletes users."""
 
@@ -101,10 +88,12 @@ class Users:
         roles: Sequence[str] | None = None,
         is_verified: bool = False,
         first: Step | None = None,
+        then: Callable[[Connection, UUID], Awaitable[None]] | None = None,
     ) -> User:
         """Make an account; without ``password`` it cannot sign in by one. Raises InvalidInput, also for taken names.
 
-        ``first`` is done in the same transaction, before: both happen or neither.
+        ``first`` and ``then`` (with its id) are done in the same transaction, before and after: all happen or none.
+        Raises what they raise.
         """
         chosen = sorted_roles(self._settings.registration.default_roles if roles is None else roles)
         errors = check_names(username, email) + check_profile(name, chosen)
@@ -121,7 +110,11 @@ class Users:
                 row = await connection.fetchrow(
                     _SQL["insert"], *keys, name, stored, chosen, is_active, is_verified, self._clock.now()
                 )
+                if then is not None:
+                    await then(connection, _present(row)["id"])
         except UniqueConflict as conflict:
+            if conflict.constraint not in _TAKEN and then is not None:
+                raise
             taken = _taken(conflict)
             if taken.errors[0].field == "email":
                 raise AddressTaken(taken.errors, stored) from conflict
@@ -168,6 +161,10 @@ class Users:
         row = await self._database.fetchrow(_SQL["credentials_by_login"], name_key(login))
         return (User.of(row), row["password_hash"]) if row is not None else None
 
+    async def has_password(self, user_id: str) -> bool:
+        """Say whether an account can be opened by a password."""
+        return await self._database.fetchval(_SQL["password_of"], UUID(user_id)) is not None
+
     async def page(self, *, limit: int = 50, offset: int = 0, search: str = "", sort: str = "username") -> Page:
         """Return users; ``search`` is a part of a username or address, ``sort`` one of SORTS, or that after ``-``."""
         wanted = name_key(search) if is_storable(search) else "\ufffd"
@@ -207,7 +204,7 @@ class Users:
         stored = None if changes.password is None else await self._hasher.hash(changes.password)
         try:
             async with self._database.transaction() as connection:
-                if keep_an_admin and _may_end_an_admin(changes):
+                if keep_an_admin and may_end_an_admin(changes):
                     await leave_an_admin(connection, UUID(user_id))
                 # Before what belongs to it: two changes never wait for each other.
                 await connection.fetchrow(_SQL["lock"], UUID(user_id))
@@ -289,7 +286,7 @@ class Users:
             raise NotFound("no such user")
         _require_revision(row, revision)
         before = User.of(row)
-        after = _merged(before, changes)
+        after = merged(before, changes)
         renamed = (after.username, after.email) != (before.username, before.email)
         # Names from before a rule keep nobody from being disabled.
         wrong = check_names(after.username, after.email) if renamed else []
@@ -325,17 +322,6 @@ def _require_revision(row: asyncpg.Record, revision: int | None) -> None:
     """Refuse to change what somebody has changed since it was looked at. The row is locked."""
     if revision is not None and row["revision"] != revision:
         raise Outdated("changed meanwhile")
-
-
-def _may_end_an_admin(changes: Changes) -> bool:
-    return changes.is_active is False or (changes.roles is not None and ADMIN not in changes.roles)
-
-
-def _merged(user: User, changes: Changes) -> User:
-    given = {each.name: getattr(changes, each.name) for each in fields(Changes) if each.name != "password"}
-    if given["roles"] is not None:
-        given["roles"] = tuple(sorted_roles(given["roles"]))
-    return replace(user, **{name: value for name, value in given.items() if value is not None})
 
 
 def _present(row: asyncpg.Record | None) -> asyncpg.Record:

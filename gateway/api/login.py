@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -123,18 +124,18 @@ class LoginApi:
         username, password = fields.text("username"), fields.text("password")
         fields.done()
         user = await self._login.authenticate(username, password, self._address(request))
-        await self._require_nothing_more(user, self._address(request))
+        await self.require_nothing_more(user, self._address(request))
         pair = await self._refresh_tokens.start_family(user.id)
         self._metrics.tokens["password"] += 1
         return await self._users.get(user.id), pair
 
-    async def _require_nothing_more(self, user: User, address: str) -> None:
-        """Raise Refused when the password is not enough: what comes next is in the answer."""
+    async def require_nothing_more(self, user: User, address: str, methods: Sequence[str] = ("pwd",)) -> None:
+        """Raise Refused when the first factor is not enough: what comes next is in the answer."""
         step = await self._second_factors.next_step(user)
         if step is Step.ENROL:
             raise Refused(ENROLMENT_REQUIRED)
         if step is Step.PROVE:
-            secret = await self._pending_logins.begin(user, ("pwd",), must_enrol=False, for_api=True, address=address)
+            secret = await self._pending_logins.begin(user, methods, must_enrol=False, for_api=True, address=address)
             if secret is None:  # changed while the password was checked
                 raise LoginRefused("bad_credentials")
             raise Refused(replace(_MFA_REQUIRED, extra={"mfa_token": secret}))

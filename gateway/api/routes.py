@@ -10,17 +10,25 @@ from gateway.api.caller import Callers
 from gateway.api.invitations import InvitationsApi
 from gateway.api.login import LoginApi
 from gateway.api.profile import ProfileApi
+from gateway.api.provider_login import ProviderLoginApi
 from gateway.api.sessions import SessionsApi
 from gateway.api.users import UsersApi
 from gateway.clock import Clock
 from gateway.config.settings import Settings
+from gateway.federation.federation import Federation
 from gateway.identity.resolver import Resolver
 from gateway.observability.metrics import Metrics
 from gateway.policy.client import TrustedProxies
 
 
 def build_api(
-    settings: Settings, accounts: Accounts, resolver: Resolver, proxies: TrustedProxies, metrics: Metrics, clock: Clock
+    settings: Settings,
+    accounts: Accounts,
+    resolver: Resolver,
+    proxies: TrustedProxies,
+    metrics: Metrics,
+    clock: Clock,
+    federation: Federation,
 ) -> list[web.RouteDef]:
     """Return every route of the API, below the portal's prefix."""
     server = settings.server
@@ -51,7 +59,17 @@ def build_api(
     profile = ProfileApi(callers, accounts.users)
     tokens = ApiTokensApi(callers, accounts.api_tokens)
     sessions = SessionsApi(callers, accounts.sessions)
+    elsewhere = ProviderLoginApi(
+        settings=settings,
+        federation=federation,
+        login=login,
+        users=accounts.users,
+        refresh_tokens=accounts.refresh_tokens,
+        proxies=proxies,
+    )
     # Fixed addresses first: `/users/me` is no user's name.
     return [
-        route for each in (profile, login, tokens, sessions, users, invitations) for route in each.routes(server.prefix)
+        route
+        for each in (profile, login, elsewhere, tokens, sessions, users, invitations)
+        for route in each.routes(server.prefix)
     ]

@@ -8,11 +8,12 @@ from uuid import uuid4
 
 from aiohttp import web
 
+from gateway.accounts.changes import Changes
 from gateway.accounts.factors.factors import SecondFactors
 from gateway.accounts.recovery.email_change import EmailChanges
 from gateway.accounts.recovery.registering import Registering
 from gateway.accounts.user import ADMIN, User, sorted_roles, spelled
-from gateway.accounts.users import SORTS, Changes, Users
+from gateway.accounts.users import SORTS, Users
 from gateway.api.caller import NOT_ALLOWED, Callers
 from gateway.api.fields import read_fields
 from gateway.api.login import tokens_and_user

@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
+from gateway.accounts.changes import Changes
 from gateway.accounts.recovery.invitations import Invitation
 from gateway.accounts.user import User
-from gateway.accounts.users import Changes
 from gateway.cli.context import config_option, output_option, settings_from
 from gateway.cli.output import emit, run
 from gateway.cli.passwords import read_password

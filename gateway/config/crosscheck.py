@@ -9,6 +9,7 @@ from typing import Final
 
 from gateway.config.document import Finding, KeyPath
 from gateway.config.issuer_check import issuer_findings
+from gateway.config.provider_check import provider_findings
 from gateway.config.route import Require, Route
 from gateway.config.settings import Settings
 from gateway.config.values import server_address
@@ -24,6 +25,7 @@ def crosscheck(settings: Settings) -> Iterator[Finding]:
     yield from _lifetimes(settings)
     yield from issuer_findings(settings)
     yield from _upstreams(settings)
+    yield from provider_findings(settings)
     yield from _routes(settings)
 
 

@@ -189,6 +189,9 @@ def _with_secrets(settings: Settings) -> tuple[Settings, list[Finding]]:
     key = _secret(("authz", "key_file"), authz.key_file, check_authz_key, findings)
     if key is not None:
         settings = settings.model_copy(update={"authz": authz.model_copy(update={"key": SecretStr(key)})})
+    for name, provider in settings.providers.items():
+        _secret(("providers", name, "client_secret"), provider.client_secret, str, findings)
+        _secret(("providers", name, "client_secret_file"), provider.client_secret_file, str, findings)
     return _with_issuers_secrets(settings, findings), findings
 
 

@@ -17,6 +17,7 @@ from gateway.config.factors import SecondFactorSettings
 from gateway.config.mail import MailSettings
 from gateway.config.oauth import OAuth
 from gateway.config.own_cors import OwnCors
+from gateway.config.providers import ProviderName, ProviderSettings
 from gateway.config.route import Route
 from gateway.config.scalars import Duration, parse_duration
 from gateway.config.section import Section
@@ -114,6 +115,8 @@ class Settings(Section):
     """Decisions for other proxies."""
     oauth: OAuth = OAuth()
     """The gateway as an OAuth 2.1 and OpenID Connect provider."""
+    providers: dict[ProviderName, ProviderSettings] = Field(default_factory=dict, max_length=50)
+    """Other providers that people may sign in with."""
     cors: OwnCors = OwnCors()
     """Which pages' scripts may use `/api/`, with a token: sessions of other origins count for nothing there."""
     trusted_issuers: tuple[TrustedIssuer, ...] = ()

@@ -6,7 +6,6 @@ from typing import Final
 
 UNSUPPORTED: Final = frozenset(
     {
-        "providers",
         "tests",
         "routes.*.shadow",
         "routes.*.require.time",
@@ -26,7 +25,7 @@ def table_key(path: tuple[str | int, ...]) -> str:
     """Return ``path`` as the tables write it: names of pools and places in lists are ``*``."""
     parts: list[str] = []
     for part in path:
-        if isinstance(part, int) or parts == ["upstreams"]:
+        if isinstance(part, int) or parts in (["upstreams"], ["providers"]):
             parts.append("*")
         else:
             parts.append(part)

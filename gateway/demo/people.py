@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.accounts.accounts import Accounts
-from gateway.accounts.users import Changes
+from gateway.accounts.changes import Changes
 from gateway.errors import StartupError
 
 # No letter or digit that is taken for another; twelve of these carry 60 bits.

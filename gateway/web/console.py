@@ -47,6 +47,7 @@ NAVIGATION: Final = (
         later("Sign-in security"),
         later("Authenticator apps and recovery codes, beside your password"),
     ),
+    Section("account/logins", later("Linked accounts"), later("Accounts elsewhere that open your account here")),
     Section("account/sessions", later("Sessions"), later("Where you are signed in, and how to sign out there")),
     Section("account/tokens", later("API tokens"), later("For programs that act in your name")),
     Section(
@@ -66,7 +67,9 @@ NAVIGATION: Final = (
 class Console:
     """Draws pages in the shell."""
 
-    def __init__(self, pages: Pages, signed_in: SignedIn, clock: Clock) -> None:
+    def __init__(self, pages: Pages, signed_in: SignedIn, clock: Clock, absent: frozenset[str] = frozenset()) -> None:
+        """``absent`` are the sections that this configuration has no use for."""
+        self._absent = absent
         self._pages = pages
         self._signed_in = signed_in
         self._clock = clock
@@ -94,7 +97,7 @@ class Console:
                     "current": each.page == section,
                 }
                 for each in NAVIGATION
-                if visitor.is_admin or not each.for_admins
+                if (visitor.is_admin or not each.for_admins) and each.page not in self._absent
             ],
             visitor=visitor.owner,
             logout_url=self._pages.path("logout"),

@@ -9,6 +9,7 @@ from aiohttp import web
 from gateway.accounts.accounts import Accounts
 from gateway.clock import Clock
 from gateway.config.settings import Settings
+from gateway.federation.federation import Federation
 from gateway.oauth.provider import Provider
 from gateway.oauth.state.consents import Consents
 from gateway.oauth.state.registry import Registry
@@ -16,6 +17,8 @@ from gateway.policy.rules import RuleTable
 from gateway.web.account.applications import ApplicationsPage
 from gateway.web.account.clients import ClientPages
 from gateway.web.account.data import DataPage
+from gateway.web.account.logins import PAGE as LOGINS
+from gateway.web.account.logins import LoginsPage
 from gateway.web.account.overview import AccountPage
 from gateway.web.account.password import PasswordPage
 from gateway.web.account.profile import ProfilePage
@@ -51,9 +54,10 @@ def console_pages(
     consents: Consents,
     registry: Registry,
     rules: RuleTable,
+    federation: Federation,
 ) -> tuple[Page, ...]:
     """Build them, behind ``signed_in``."""
-    console = Console(pages, signed_in, clock)
+    console = Console(pages, signed_in, clock, frozenset() if federation.providers else frozenset({LOGINS}))
     applications = ApplicationsPage(
         pages=pages,
         signed_in=signed_in,
@@ -77,6 +81,7 @@ def console_pages(
         AccountPage(pages=pages, signed_in=signed_in, console=console),
         *_of_a_person(pages, signed_in, console, visits, accounts),
         *_of_signing_in(frame, pages, signed_in, console, accounts),
+        *_of_providers(pages, signed_in, console, accounts, federation),
         TokensPage(pages=pages, signed_in=signed_in, console=console, api_tokens=accounts.api_tokens, rules=rules),
         applications,
         *clients,
@@ -113,6 +118,14 @@ def _of_a_person(
         visits=visits,
     )
     return profile, password
+
+
+def _of_providers(
+    pages: Pages, signed_in: SignedIn, console: Console, accounts: Accounts, federation: Federation
+) -> tuple[Page, ...]:
+    if not federation.providers:
+        return ()
+    return (LoginsPage(pages=pages, signed_in=signed_in, console=console, accounts=accounts, federation=federation),)
 
 
 def _of_signing_in(

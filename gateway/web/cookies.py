@@ -52,7 +52,8 @@ class Cookie:
 class Cookies:
     """All of them. ``form`` ties a form to a browser that is not signed in, ``nonce`` a hand-over to one.
 
-    ``pending`` is a login that waits for its second factor, ``device`` a browser that has signed in before.
+    ``pending`` is a login that waits for its second factor, ``device`` a browser that has signed in before,
+    ``provider`` ties a sign-in with another provider to the browser that began it.
     """
 
     session: Cookie
@@ -60,11 +61,17 @@ class Cookies:
     nonce: Cookie
     pending: Cookie
     device: Cookie
+    provider: Cookie
 
     @classmethod
     def named(cls, *, secure: bool) -> Cookies:
         session = session_cookie_name(secure=secure)
-        return cls(*(Cookie(f"{session}{suffix}", secure) for suffix in ("", "-form", "-nonce", "-login", "-device")))
+        return cls(
+            *(
+                Cookie(f"{session}{suffix}", secure)
+                for suffix in ("", "-form", "-nonce", "-login", "-device", "-provider")
+            )
+        )
 
     @property
     def names(self) -> tuple[str, ...]:

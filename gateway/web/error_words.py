@@ -87,6 +87,37 @@ _BY_CODE: Final[dict[str, ErrorWords]] = {
         later("That sign-in did not finish"),
         later("It took too long, was used before, or belongs to another browser. Nothing is lost: try once more."),
     ),
+    "provider_denied": ErrorWords(
+        later("You are not signed in"), later("You did not agree there, so nothing has happened."), "retry"
+    ),
+    "provider_down": ErrorWords(
+        later("The other site is not answering"),
+        later("You would sign in there, and it gives no usable answer. Try again in a moment."),
+        "retry",
+    ),
+    "provider_refused": ErrorWords(
+        later("That sign-in cannot be trusted"),
+        later(
+            "What the other site said does not fit. Nothing has happened; if it stays so, tell the people who run this."
+        ),
+    ),
+    "provider_address_taken": ErrorWords(
+        later("You have an account here"),
+        later("Your e-mail address belongs to it. Sign in as usual, then link the other one under your account."),
+        "retry",
+    ),
+    "provider_no_account": ErrorWords(
+        later("You have no account here"),
+        later("Signing in that way takes one. Ask the people who run this to make one for you."),
+    ),
+    "provider_no_address": ErrorWords(
+        later("Your e-mail address is needed"),
+        later("The other site did not tell it. Allow it there, or make an account here."),
+        "retry",
+    ),
+    "provider_anothers": ErrorWords(
+        later("That one is linked already"), later("It opens another account here. Unlink it there first."), "retry"
+    ),
     "cookie_missing": ErrorWords(
         later("Your browser kept no cookie"),
         later("Signing in needs one cookie on this site. Allow cookies for it, then try once more."),

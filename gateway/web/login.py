@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -15,6 +15,7 @@ from gateway.accounts.login import PasswordLogin
 from gateway.accounts.sessions import SessionOwner
 from gateway.clock import Clock
 from gateway.errors import FieldError, LoginRefused, Overloaded, TooManyAttempts
+from gateway.federation.provider import Provider, by_address, default_for
 from gateway.policy.challenge import challenge_header
 from gateway.translation.words import later
 from gateway.web.continuing import Continuations
@@ -99,6 +100,7 @@ class LoginPage:
         visits: Visits,
         clock: Clock,
         passkeys: Passkeys | None,
+        providers: Collection[Provider],
     ) -> None:
         self._frame = frame
         self._pages = pages
@@ -111,6 +113,7 @@ class LoginPage:
         self._visits = visits
         self._clock = clock
         self._passkeys = passkeys
+        self._providers = providers
         self.path = pages.path("login")
 
     def routes(self) -> list[web.RouteDef]:
@@ -120,6 +123,8 @@ class LoginPage:
         destination = self._return_to.read(request.query.get("rd"))
         owner = (await browser_session(request)).owner
         if owner is None or self._asks_anew(request.query, owner):
+            if owner is None and (elsewhere := self._sent_on(request, destination)) is not None:
+                return elsewhere
             return await self._form(request, destination)
         if request.query.get("prompt") == MFA_PROMPT and MFA not in owner.session.methods:
             return await self._signing_in.step_up(request, owner, destination)
@@ -134,6 +139,16 @@ class LoginPage:
             )
         return redirect(url, status=302)
 
+    def _sent_on(self, request: web.Request, destination: Destination | None) -> web.Response | None:
+        """Send somebody to the provider of the application that they want; not when they came back to choose."""
+        if destination is None or "choose" in request.query or "prompt" in request.query:
+            return None
+        provider = default_for(self._providers, destination.host)
+        return redirect(self._provider_path(provider, destination), status=302) if provider is not None else None
+
+    def _provider_path(self, provider: Provider, destination: Destination | None, **more: str) -> str:
+        return self._pages.path(f"login/with/{provider.name}", destination, **more)
+
     def _asks_anew(self, query: Mapping[str, str], owner: SessionOwner) -> bool:
         """Say whether somebody who is signed in is asked to do so again."""
         return query.get("prompt") in _PROMPTS or signed_in_before(query, owner, self._clock.now())
@@ -145,6 +160,9 @@ class LoginPage:
         name = fields.get("username", "")
         if not self._csrf.came_from_us(request, visit.host, FORM, fields.get(FIELD, "")):
             return await self._form(request, destination, name, fields, Refusal(403, [EXPIRED], {}))
+        if (provider := by_address(self._providers, name)) is not None:
+            there = self._provider_path(provider, destination, login_hint=name.strip())
+            return redirect(there)
         password = fields.get("password", "")
         if missing := _missing(name, password):
             return await self._form(request, destination, name, fields, Refusal(400, missing, {}))
@@ -177,6 +195,7 @@ class LoginPage:
         continuing = await self._continuations.of(destination)
         passkey = await self._passkey(destination, prompted, owner)
         token = self._csrf.before_login(request, FORM)
+        asked = {"prompt": "login"} if prompted.signed_in_as else {}
         response = self._pages.render(
             "login",
             status=refused.status if refused else 200,
@@ -193,6 +212,8 @@ class LoginPage:
             errors=refused.errors if refused else (),
             fetches=passkey is not None,
             passkey=passkey,
+            providers=[(each, self._provider_path(each, destination, **asked)) for each in self._providers],
+            by_address=any(each.settings.domains for each in self._providers),
         )
         response.headers.update(refused.headers if refused else {})
         self._csrf.attach(response, token)

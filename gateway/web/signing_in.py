@@ -12,7 +12,7 @@ from typing import Final
 from aiohttp import web
 
 from gateway.accounts.devices import KNOWN_FOR, KnownDevices
-from gateway.accounts.factors.factors import SecondFactors, Step
+from gateway.accounts.factors.factors import MFA, SecondFactors, Step
 from gateway.accounts.factors.pending import LIFETIME, PendingLogin, PendingLogins
 from gateway.accounts.mail.notices import Notices
 from gateway.accounts.sessions import FRESH, Login, SessionOwner
@@ -76,12 +76,22 @@ class SigningIn:
         *,
         methods: Sequence[str] = ("pwd",),
         remembered: bool = False,
+        authenticated_at: datetime | None = None,
     ) -> web.Response:
-        """Answer a right first factor: sign the browser in, or ask for the second. Raises LoginRefused."""
+        """Answer a right first factor: sign the browser in, or ask for the second. Raises LoginRefused.
+
+        ``authenticated_at`` is when a provider has seen the person, where that was before.
+        """
         step = await self._second_factors.next_step(user, self._cookies.device.read(request))
-        if step is Step.NOTHING:
+        if step is Step.NOTHING or MFA in methods:
             return await self.finish(
-                request, user.id, destination, revision=user.revision, methods=methods, remembered=remembered
+                request,
+                user.id,
+                destination,
+                revision=user.revision,
+                methods=methods,
+                remembered=remembered,
+                authenticated_at=authenticated_at,
             )
         secret = await self._pending_logins.begin(
             user,

@@ -12,6 +12,7 @@ from gateway.accounts.accounts import Accounts
 from gateway.accounts.sessions import Sessions
 from gateway.clock import Clock
 from gateway.config.settings import Settings
+from gateway.federation.federation import Federation
 from gateway.oauth.provider import Provider
 from gateway.oauth.state.consents import Consents
 from gateway.oauth.state.registry import Registry
@@ -39,6 +40,7 @@ from gateway.web.login import LoginPage
 from gateway.web.logout import LogoutPage
 from gateway.web.pages import Pages
 from gateway.web.passkeys import PasskeyLoginPage, PasskeySecondFactor
+from gateway.web.providers import ProviderPages
 from gateway.web.register import RegisterPage
 from gateway.web.return_to import ReturnTo
 from gateway.web.second_factor import SecondFactorPage
@@ -69,6 +71,7 @@ def build_site(
     consents: Consents,
     registry: Registry,
     master_key: MasterKey,
+    federation: Federation,
     clock: Clock,
     request_id: RequestId,
 ) -> Site:
@@ -82,7 +85,7 @@ def build_site(
     parts = _Parts(settings, pages, frame, csrf, cookies, return_to, visits, clock)
     onward = Onward(accounts.sessions, home(settings, rules, pages))
     every = (
-        *parts.to_sign_in(accounts, provider, onward),
+        *parts.to_sign_in(accounts, provider, onward, federation),
         *parts.to_sign_out(accounts.sessions, provider, onward),
         *parts.to_authorize(provider, consents),
         *console_pages(
@@ -97,6 +100,7 @@ def build_site(
             consents=consents,
             registry=registry,
             rules=rules,
+            federation=federation,
         ),
     )
     return Site([route for page in every for route in page.routes()], pages)
@@ -119,7 +123,9 @@ class _Parts:
     def signed_in(self) -> SignedIn:
         return SignedIn(self.frame, self.pages, self.csrf, self.return_to, self.visits, self.clock)
 
-    def to_sign_in(self, accounts: Accounts, provider: Provider, onward: Onward) -> tuple[Page, ...]:
+    def to_sign_in(
+        self, accounts: Accounts, provider: Provider, onward: Onward, federation: Federation
+    ) -> tuple[Page, ...]:
         continuations = Continuations(provider.authorization, self.pages.path(AUTHORIZE))
         signing_in = SigningIn(
             pages=self.pages,
@@ -146,6 +152,7 @@ class _Parts:
             visits=self.visits,
             clock=self.clock,
             passkeys=accounts.passkeys if accounts.second_factors.passkeys_open else None,
+            providers=federation.providers.values(),
         )
         register = RegisterPage(
             frame=self.frame,
@@ -164,6 +171,21 @@ class _Parts:
             register,
             *self._second_factor(accounts, signing_in, continuations, login),
             *self._by_letter(accounts, signing_in),
+            self._elsewhere(federation, signing_in),
+        )
+
+    def _elsewhere(self, federation: Federation, signing_in: SigningIn) -> ProviderPages:
+        """The pages that lead to other identity providers."""
+        return ProviderPages(
+            frame=self.frame,
+            pages=self.pages,
+            cookies=self.cookies,
+            federation=federation,
+            registration=self.settings.registration,
+            signing_in=signing_in,
+            signed_in=self.signed_in,
+            return_to=self.return_to,
+            request_id=self.frame.request_id,
         )
 
     def _by_letter(self, accounts: Accounts, signing_in: SigningIn) -> tuple[Page, ...]:

@@ -10,8 +10,8 @@ from datetime import timedelta
 import bcrypt
 import pytest
 
+from gateway.accounts.changes import Changes
 from gateway.accounts.throttle.subjects import account_subject, address_subject
-from gateway.accounts.users import Changes
 from gateway.errors import InvalidInput, LoginRefused, Overloaded, TooManyAttempts
 from tests.accounts.conftest import PASSWORD, Office, OfficeWith
 

@@ -12,10 +12,10 @@ import pyotp
 import pytest
 
 from gateway.accounts.accounts import Accounts, build_accounts
+from gateway.accounts.changes import Changes
 from gateway.accounts.recovery.links import LinkOver, Purpose
 from gateway.accounts.sessions import Login
 from gateway.accounts.user import User
-from gateway.accounts.users import Changes
 from gateway.config.settings import Settings
 from gateway.errors import InvalidInput, LoginRefused, TokenRejected, TooManyAttempts
 from gateway.storage.database import Database

@@ -9,10 +9,10 @@ import pyotp
 import pytest
 
 from gateway.accounts.accounts import Accounts, build_accounts
+from gateway.accounts.changes import Changes
 from gateway.accounts.factors.factors import Step, methods_with
 from gateway.accounts.factors.pending import LIFETIME, MOST_ATTEMPTS
 from gateway.accounts.user import User
-from gateway.accounts.users import Changes
 from gateway.config.settings import Settings
 from gateway.errors import InvalidInput, NotFound, TooManyAttempts
 from gateway.storage.database import Database

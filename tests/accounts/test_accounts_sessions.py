@@ -8,9 +8,9 @@ from datetime import timedelta
 
 import pytest
 
+from gateway.accounts.changes import Changes
 from gateway.accounts.sessions import Login, Session, session_cookie_name
 from gateway.accounts.user import User
-from gateway.accounts.users import Changes
 from gateway.errors import LoginRefused
 from tests.accounts.conftest import PASSWORD, Office, OfficeWith
 

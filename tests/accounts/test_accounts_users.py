@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.accounts.changes import Changes
 from gateway.accounts.sessions import Login
 from gateway.accounts.user import check_names, check_profile, name_key
-from gateway.accounts.users import Changes
 from gateway.errors import InvalidInput, NotFound
 from tests.accounts.conftest import PASSWORD, Office, OfficeWith
 

@@ -11,8 +11,9 @@ from urllib.parse import urlencode
 import pytest
 from click.testing import CliRunner, Result
 
+from gateway.accounts.changes import Changes
 from gateway.accounts.passwords.hasher import PasswordHasher
-from gateway.accounts.users import Changes, Users
+from gateway.accounts.users import Users
 from gateway.cli.route import command
 from gateway.config.settings import Settings
 from gateway.errors import GatewayError, NotFound

@@ -381,7 +381,6 @@ def test_no_value_is_repeated_where_it_may_be_a_secret(tmp_path: Path) -> None:
 
 
 UNSUPPORTED = """\
-providers: {github: {type: github}}
 tests: []
 server:
   workers: 4
@@ -403,7 +402,6 @@ def test_key_of_a_later_feature_is_refused_by_name(tmp_path: Path) -> None:
     keys = [problem.split(": ")[1] for problem in found]
     assert {problem.split(": ")[2] for problem in found} == {"is not supported yet"}
     assert keys == [
-        "providers",
         "tests",
         "server.workers",
         "routes[0].credentials[1]",

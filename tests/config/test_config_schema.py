@@ -76,7 +76,10 @@ def test_sample_shows_every_key(key: str) -> None:
         ({"routes": [{"identity": {"headers": {"X-A": {"path": "b"}}}}]}, False),
         ({"routes": [{"credentials": "bearer", "request_headers": {"pass": "X-A"}}]}, True),
         ({"routes": [{"credentials": ["basic"]}]}, False),
-        ({"providers": {}}, False),
+        ({"providers": {}}, True),
+        ({"providers": {"corp": {"issuer": "https://id.example.com", "client_id": "a"}}}, True),
+        ({"providers": {"corp": {"type": "myspace", "client_id": "a"}}}, False),
+        ({"tests": []}, False),
     ],
 )
 def test_schema_accepts_what_the_loader_accepts_in_form(values: Any, accepted: bool) -> None:

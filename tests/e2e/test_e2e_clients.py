@@ -9,7 +9,7 @@ from pathlib import Path
 import aiohttp
 from cryptography.x509 import RFC822Name
 
-from gateway.accounts.users import Changes
+from gateway.accounts.changes import Changes
 from gateway.cli.healthcheck import probe
 from tests.gateways import GatewayFactory, Recorder, free_port
 from tests.listening.authority import CLIENT, Authority

@@ -12,8 +12,8 @@ from collections.abc import Awaitable, Callable
 
 from jwcrypto import jwk, jwt
 
+from gateway.accounts.changes import Changes
 from gateway.accounts.user import User
-from gateway.accounts.users import Changes
 from tests.gateways import Cable, GatewayFactory, Recorder, Running, database_url
 
 ROUTES = """

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.accounts.users import Changes
+from gateway.accounts.changes import Changes
 from gateway.errors import CredentialRejected
 from gateway.identity.presented import Headers
 from gateway.tokens.refresh import TokenPair

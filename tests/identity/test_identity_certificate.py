@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import DNSName, GeneralName, RFC822Name, UniformResourceIdentifier, load_pem_x509_certificate
 from multidict import CIMultiDict
 
-from gateway.accounts.users import Changes
+from gateway.accounts.changes import Changes
 from gateway.config.server import ClientCertificates
 from gateway.errors import CredentialRejected
 from gateway.identity.authenticators import Authenticators

@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 
-from gateway.accounts.users import Changes
+from gateway.accounts.changes import Changes
 from gateway.errors import CredentialRejected, StorageUnavailable
 from gateway.identity.presented import Headers
 from gateway.identity.verified import Verified

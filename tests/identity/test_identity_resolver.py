@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from gateway.accounts.changes import Changes
 from gateway.accounts.sessions import Login
-from gateway.accounts.users import Changes
 from gateway.errors import CredentialRejected, StorageError, StorageUnavailable, TokenRejected
 from gateway.identity.identity import CredentialKind
 from gateway.identity.presented import Headers

@@ -12,10 +12,13 @@ from aiohttp import web
 
 from gateway.accounts.user import User
 from tests.gateways import BROWSER, Answer, GatewayFactory, Running
-from tests.naughty.test_naughty_forms import BROKEN, BUTTONS, MAIL, MARKUP, OAUTH, SHAPES
+from tests.naughty.test_naughty_forms import BROKEN, BUTTONS, MAIL, MARKUP, OAUTH, PROVIDERS, SHAPES
 from tests.naughty.test_naughty_json import ENDPOINTS
 
-CONFIG = f"oauth: {{registration: open}}\n{MAIL}"
+CONFIG = f"""
+oauth: {{registration: open}}
+providers: {{corp: {{issuer: "https://id.example.com", client_id: wiki}}}}
+{MAIL}"""
 # They take no body: what is in their address is tried below.
 WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 # Documents that are for everybody and change with the configuration alone.
@@ -73,6 +76,7 @@ async def test_every_form_and_endpoint_has_its_table_of_bad_input(scene: Scene) 
     known |= {("POST", path) for path in BUTTONS}
     known |= {(endpoint.method, endpoint.path) for endpoint in ENDPOINTS}
     known |= {("POST", path) for path in OAUTH if path != "/oauth/register/{client_id}"}
+    known.add(("POST", PROVIDERS))
     known |= {("PUT", "/oauth/register/{client_id}")}
     assert changing(scene.routes) - known == set(), "no table says what they do with bad input"
     assert known - changing(scene.routes) == set(), "these are no more"

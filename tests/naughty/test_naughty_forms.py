@@ -223,6 +223,8 @@ BUTTONS = frozenset(
         "/account/security/distrust",
         "/account/security/passkeys/options",
         "/account/security/passkeys/{id}/remove",
+        "/account/logins/unlink",
+        "/account/logins/link/{provider}",
         "/account/sessions/end-others",
         "/account/sessions/end-all",
         "/account/data/export",
@@ -235,6 +237,8 @@ BUTTONS = frozenset(
         "/admin/users/{user}/unlock",
     }
 )
+# Other providers post to it; tests/federation/test_federation_malicious.py has its table.
+PROVIDERS = "/login/callback/{provider}"
 # Their tables are in tests/oauth/test_oauth_bad_input.py and tests/oauth/test_oauth_bad_registration.py.
 OAUTH = frozenset(
     {

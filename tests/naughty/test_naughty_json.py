@@ -109,6 +109,7 @@ ENDPOINTS = (
         "/api/v1/users/login/mfa",
         {"mfa_token": Member("a" * 43, GUESS, guess=True), "code": Member("123456", GUESS, guess=True)},
     ),
+    Endpoint("POST", "/api/v1/users/login/oauth", {"provider": Member("corp")}),
     Endpoint("POST", "/api/v1/users/token-refresh", {"refresh_token": Member("a.b.c", GUESS, guess=True)}),
     Endpoint(
         "POST",

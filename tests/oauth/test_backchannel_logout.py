@@ -15,7 +15,7 @@ import pytest
 from aiohttp import web
 from jwcrypto import jwk, jws
 
-from gateway.accounts.users import Changes
+from gateway.accounts.changes import Changes
 from gateway.oauth.backchannel import EVENT
 from tests.fake_clock import FakeClock
 from tests.gateways import BROWSER, GatewayFactory, free_port

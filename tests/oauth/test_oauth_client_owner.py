@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from gateway.accounts.changes import Changes
 from gateway.accounts.user import User
-from gateway.accounts.users import Changes
 from gateway.oauth.state.client_metadata import checked_metadata
 from gateway.oauth.state.registry import Issued, Rights
 from tests.gateways import GatewayFactory, Running

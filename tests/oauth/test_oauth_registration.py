@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.accounts.api_tokens import KeptTo
-from gateway.accounts.users import Changes
+from gateway.accounts.changes import Changes
 from gateway.oauth import registration
 from gateway.oauth.state.client import Client
 from gateway.oauth.state.registry import Rights

@@ -12,8 +12,9 @@ from uuid import UUID
 
 import pytest
 
+from gateway.accounts.changes import Changes
 from gateway.accounts.passwords.hasher import PasswordHasher
-from gateway.accounts.users import Changes, Users
+from gateway.accounts.users import Users
 from gateway.config.settings import Settings
 from gateway.errors import InvalidInput, NotFound
 from gateway.oauth.state import registry as registry_module

@@ -8,7 +8,7 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 
-from gateway.accounts.users import Changes
+from gateway.accounts.changes import Changes
 from tests.gateways import Answer, GatewayFactory, field_of
 from tests.oauth.browser import Browser, Page
 from tests.oauth.op import Op, start_op

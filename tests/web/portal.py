@@ -20,6 +20,7 @@ from gateway.accounts.user import User
 from gateway.accounts.users import Users
 from gateway.config.rules import compile_rules
 from gateway.config.settings import Settings
+from gateway.federation.federation import build_federation
 from gateway.oauth.provider import Provider, build_provider
 from gateway.oauth.provider import Surroundings as ProviderSurroundings
 from gateway.oauth.state.clients import Clients
@@ -250,6 +251,7 @@ class Portals:
             consents=consents,
             registry=registry,
             master_key=key,
+            federation=build_federation(settings, database, key, users, clock),
             clock=clock,
             request_id=lambda request: REFERENCE,
         )

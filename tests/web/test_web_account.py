@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from gateway.accounts.users import Changes
+from gateway.accounts.changes import Changes
 from tests.web.portal import PASSWORD, Answer, Browser, Portals, World
 
 PROFILE, CHANGED, DATA = "/account/profile", "/account/password", "/account/data"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser as Chromium
 
-from gateway.accounts.users import Changes
+from gateway.accounts.changes import Changes
 from tests.web.chromium import needs_chromium, opened, sign_in
 from tests.web.portal import PASSWORD, World
 

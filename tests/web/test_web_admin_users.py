@@ -6,8 +6,8 @@ import re
 
 import pytest
 
+from gateway.accounts.changes import Changes
 from gateway.accounts.user import User
-from gateway.accounts.users import Changes
 from tests.web.portal import PASSWORD, Browser, World
 
 PAGE = "/admin/users"

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from jwcrypto.jwk import JWK
 
-from gateway.accounts.users import Changes
+from gateway.accounts.changes import Changes
 from gateway.oauth.state import registry as registry_module
 from gateway.oauth.state.client import Client
 from gateway.oauth.state.client_metadata import checked_metadata

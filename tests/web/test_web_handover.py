@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 import aiohttp
 import pytest
 
-from gateway.accounts.users import Changes
+from gateway.accounts.changes import Changes
 from gateway.web.handover import challenge_of, read_challenge
 from tests.web.portal import Answer, Browser, Portals, World
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import aiohttp
 import pytest
 
-from gateway.accounts.users import Changes
+from gateway.accounts.changes import Changes
 from tests.web.portal import Browser, Portals, World
 
 GERMAN = {"Accept-Language": "de-AT,de;q=0.9,en;q=0.5"}

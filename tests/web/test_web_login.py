@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from gateway.accounts.users import Changes
+from gateway.accounts.changes import Changes
 from gateway.storage.database import Database
 from tests.web.portal import PASSWORD, Browser, Portals, World
 

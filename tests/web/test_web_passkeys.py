@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from gateway.accounts.changes import Changes
 from gateway.accounts.factors.challenges import LIFETIME
-from gateway.accounts.users import Changes
 from tests.authenticator import PRESENT, SoftPasskey, Wrong
 from tests.web.portal import HIDDEN, PASSWORD, Answer, Browser, Portals, World
 from tests.web.test_web_second_factor import CODES

@@ -9,8 +9,8 @@ import aiohttp
 import pyotp
 import pytest
 
+from gateway.accounts.changes import Changes
 from gateway.accounts.sessions import FRESH
-from gateway.accounts.users import Changes
 from tests.web.portal import HIDDEN, PASSWORD, Answer, Browser, Portals, World
 
 KEY = re.compile(r'<code class="key">([A-Z2-7 ]+)</code>')

@@ -11,13 +11,14 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
+from gateway.accounts.changes import Changes
 from gateway.accounts.mail.letters import Letters
 from gateway.accounts.mail.notices import Notices
 from gateway.accounts.mail.postbox import Postbox
 from gateway.accounts.recovery.addresses import VERIFY, Addresses
 from gateway.accounts.recovery.links import Link, LinkOver, Links, Purpose
 from gateway.accounts.user import User, check_names, name_key, require_valid
-from gateway.accounts.users import Changes, Users
+from gateway.accounts.users import Users
 from gateway.clock import Clock
 from gateway.errors import FieldError, InvalidInput, NotFound
 from gateway.storage.database import Connection, Database

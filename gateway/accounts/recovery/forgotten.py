@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
+from gateway.accounts.changes import Changes
 from gateway.accounts.login import PasswordLogin
 from gateway.accounts.mail.letters import Letters
 from gateway.accounts.mail.postbox import Postbox
@@ -19,7 +20,7 @@ from gateway.accounts.recovery.addresses import RESET, Addresses
 from gateway.accounts.recovery.links import LinkOver, Links, Purpose
 from gateway.accounts.throttle.attempts import Attempts
 from gateway.accounts.user import User, name_key
-from gateway.accounts.users import Changes, Users
+from gateway.accounts.users import Users
 from gateway.errors import GatewayError, NotFound
 from gateway.storage.database import Connection, Database
 from gateway.storage.statements import statements

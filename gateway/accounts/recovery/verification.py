@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
+from gateway.accounts.changes import Changes
 from gateway.accounts.mail.letters import Letters
 from gateway.accounts.mail.postbox import Postbox
 from gateway.accounts.recovery.addresses import VERIFY, Addresses
 from gateway.accounts.recovery.links import LinkOver, Links, Purpose
 from gateway.accounts.user import User, name_key
-from gateway.accounts.users import Changes, Users
+from gateway.accounts.users import Users
 from gateway.errors import NotFound
 from gateway.storage.database import Connection, Database
 

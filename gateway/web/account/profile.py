@@ -7,8 +7,9 @@ from typing import Final
 
 from aiohttp import web
 
+from gateway.accounts.changes import Changes
 from gateway.accounts.recovery.email_change import EmailChanges
-from gateway.accounts.users import Changes, Users
+from gateway.accounts.users import Users
 from gateway.errors import FieldError, InvalidInput
 from gateway.translation.catalogs import languages
 from gateway.translation.words import later

@@ -9,9 +9,9 @@ from urllib.parse import quote
 from aiohttp import web
 
 from gateway.accounts.accounts import Accounts
+from gateway.accounts.changes import Changes
 from gateway.accounts.logins import logins_of
 from gateway.accounts.user import User
-from gateway.accounts.users import Changes
 from gateway.errors import FieldError, InvalidInput
 from gateway.translation.words import later
 from gateway.web.console import Console

@@ -293,6 +293,7 @@ CHAPTERS: Final = (
         ("security", "Passkeys, apps and recovery codes", "/account/security"),
         ("security_app", "Adding an authenticator app", "/account/security/app"),
         ("security_passkey", "Adding a passkey", "/account/security/passkeys/new"),
+        ("logins", "Accounts elsewhere that open one's account", "/account/logins"),
         ("sessions", "Where one is signed in", "/account/sessions"),
         ("data", "A copy, and the end", "/account/data"),
         ("account_delete", "Deleting the account", "/account/data/delete"),

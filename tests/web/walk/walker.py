@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
+from uuid import UUID
 
 import aiohttp
 import pyotp
 from playwright.async_api import Page
 
+from gateway.accounts.changes import Changes
 from gateway.accounts.sessions import Login
 from gateway.accounts.user import User
-from gateway.accounts.users import Changes
 from gateway.oauth.state.client import Client
 from tests.authenticator import SoftPasskey
 from tests.web.asking import register
@@ -25,8 +26,16 @@ SETTINGS: Final[dict[str, Any]] = {
     "registration": {"require_verified_email": True},
     "second_factors": {"required_roles": ["finance"]},
     "sessions": {"idle_timeout": "7d", "lifetime": "7d"},
+    "providers": {
+        "acme": {"label": "Acme", "issuer": "https://id.example.com", "client_id": "wiki"},
+        "github": {"type": "github", "client_id": "wiki"},
+    },
 }
 MAIL: Final[dict[str, Any]] = {"mail": {"url": "smtp://127.0.0.1:1?tls=none", "from": "wiki@example.com"}}
+_LINKED: Final = """
+    insert into external_login (authority, subject, account_id, provider, shown, created_at, last_login_at)
+    values ('https://id.example.com', 'u-1', $1, 'acme', 'ann@acme.example', $2, $2)
+"""
 _FIREFOX: Final = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 _SAFARI: Final = (
     "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
@@ -117,6 +126,7 @@ async def _belongings(world: World, browser: Browser) -> pyotp.TOTP:
     app, _ = await set_up(world, browser)
     await add(browser, SoftPasskey(world.settings.server.public_url))
     await connect(world, browser, "Wiki")
+    await world.database.execute(_LINKED, UUID(world.ann.id), world.clock.now())
     await world.accounts.api_tokens.create(world.ann.id, "Nightly backup", ["wiki:read"])
     for agent, address in ((_FIREFOX, "10.0.0.7"), (_SAFARI, "2001:db8::7")):
         now = world.clock.now()
