@@ -10,12 +10,15 @@ from contextlib import contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import jwt
 import pytest
 
-from gateway_client import AssertionRejected, KeysUnavailable
+from gateway.identity.identity import CredentialKind, Identity
+from gateway_client import AssertionRejected, KeysUnavailable, Verifier
 from gateway_client.fetch import fetch
 from gateway_client.keys import COOL_DOWN_SECONDS, FAILED_COOL_DOWN_SECONDS, FRESH_SECONDS, STALE_SECONDS, Keys
-from tests.clients_python.signing import Published, Seconds, assertion, key_set, public_jwk, verifier
+from tests.clients_python.signing import AUDIENCE, Published, Seconds, assertion, key_set, public_jwk, verifier
+from tests.gateways import GatewayFactory, Running
 
 
 @pytest.fixture
@@ -226,17 +229,48 @@ def no_http(handler: BaseHTTPRequestHandler) -> None:
 @pytest.mark.parametrize("answer", [moved, missing, endless, drop_by_drop, no_http], ids=lambda each: each.__name__)
 def test_an_answer_that_is_odd_is_none(answer: Callable[[BaseHTTPRequestHandler], None]) -> None:
     with served(answer) as url, pytest.raises(KeysUnavailable):
-        fetch(url, 0.4, None)
+        fetch(url, 0.4)
 
 
 def test_keys_are_fetched_and_no_proxy_of_the_environment_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     with served(good) as url:
-        assert fetch(url, 5, None) == key_set()
+        assert fetch(url, 5) == key_set()
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://127.0.0.1/", "http://127.0.0.1:1/"])
 def test_nothing_but_http_is_asked(url: str) -> None:
     with pytest.raises(KeysUnavailable):
-        fetch(url, 1, None)
+        fetch(url, 1)
+
+
+def word_of(gateway: Running) -> str:
+    """Return what this gateway says of ann to the application."""
+    now = gateway.gateway.clock.now()
+    ann = Identity("acc_1", "ann", "ann@example.com", ("staff",), CredentialKind.SESSION, now)
+    return gateway.gateway.accounts.access_tokens.assertion(ann, AUDIENCE)
+
+
+@pytest.mark.parametrize("prefix", ["", "/auth"], ids=["without a prefix", "with one"])
+async def test_a_gateways_keys_are_found(prefix: str, gateway_factory: GatewayFactory) -> None:
+    gateway = await (gateway_factory(SERVER__PREFIX=prefix) if prefix else gateway_factory())
+    assert (await Verifier(f"{gateway.origin}{prefix}", AUDIENCE).verify_soon(word_of(gateway))).username == "ann"
+
+
+async def test_a_gateways_keys_are_found_inside_a_cluster(gateway_factory: GatewayFactory) -> None:
+    gateway = await gateway_factory()
+    inside = f"http://127.0.0.1:{gateway.port}/.well-known/jwks.json"
+    by_name = Verifier(gateway.origin, AUDIENCE, keys_url=inside, keys_host=f"localhost:{gateway.port}")
+    assert (await by_name.verify_soon(word_of(gateway))).username == "ann"
+    with pytest.raises(KeysUnavailable):
+        await Verifier(gateway.origin, AUDIENCE, keys_url=inside).verify_soon(word_of(gateway))
+
+
+@pytest.mark.parametrize("algorithm", ["EdDSA", "ES256", "RS256"])
+async def test_each_algorithm_that_a_gateway_signs_by_is_known(algorithm: str, gateway_factory: GatewayFactory) -> None:
+    gateway = await gateway_factory(f"tokens: {{algorithm: {algorithm}}}")
+    word = word_of(gateway)
+    assert jwt.get_unverified_header(word)["alg"] == algorithm
+    user = await Verifier(gateway.origin, AUDIENCE).verify_soon(word)
+    assert (user.id, user.roles, user.scopes) == ("acc_1", frozenset({"staff"}), None)

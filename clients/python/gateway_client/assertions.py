@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
+from urllib.parse import urljoin
 
 import jwt
 from jwt.types import Options
@@ -50,27 +51,31 @@ class Verifier:
         audience: str,
         *,
         keys_url: str = "",
+        keys_host: str = "",
         allow_http: bool = False,
         leeway_seconds: int = 30,
         timeout_seconds: float = 5.0,
         tls: ssl.SSLContext | None = None,
         keys: Keys | None = None,
     ) -> None:
-        """``issuer`` is the gateway's ``public_url``, ``audience`` the one of the route's ``identity.assertion``.
+        """``issuer`` is the gateway's ``public_url`` with its prefix, ``audience`` that of ``identity.assertion``.
 
-        ``keys_url`` is where the keys are asked for, if not under the issuer. ``allow_http`` lets that be plain HTTP to
-        another machine: only where nobody else reaches the network between. ``leeway_seconds`` is how far the clocks of
-        the two machines may be apart. ``tls`` is for a certification authority of one's own.
+        ``keys_url`` is where the keys are asked for, if not on the issuer's host, and ``keys_host`` the Host that is
+        asked for there, if not that of ``keys_url``: the gateway tells its keys on its public host alone.
+        ``allow_http`` lets it be plain HTTP to another machine: only where nobody else reaches the network between.
+        ``leeway_seconds`` is how far the clocks of the two machines may be apart. ``tls`` is for a certification
+        authority of one's own.
         """
         if not issuer or not audience:
             raise ValueError("issuer and audience are required: without them anybody's assertion would do")
         self.audience = audience
         self._issuer = issuer
         self._leeway_seconds = leeway_seconds
-        keys_url = keys_url or f"{issuer.rstrip('/')}/.well-known/jwks.json"
+        # Well-known addresses are a host's (RFC 8615), so a prefix is no part of it.
+        keys_url = keys_url or urljoin(issuer, "/.well-known/jwks.json")
         if not allow_http and not is_safe(keys_url):
             raise ValueError(f"{keys_url} is neither https nor on this machine; allow_http=True lets it be")
-        self._keys = keys or Keys(partial(fetch, keys_url, timeout_seconds, tls))
+        self._keys = keys or Keys(partial(fetch, keys_url, timeout_seconds, tls, keys_host))
 
     def verify(self, unverified_assertion: str) -> User:
         """Return who asks. It may block while the keys are asked for. Raises AssertionRejected, KeysUnavailable."""

@@ -18,16 +18,17 @@ _CHUNK_BYTES: Final = 16 * 1024
 _OK: Final = 200
 
 
-def fetch(url: str, timeout_seconds: float, tls: ssl.SSLContext | None) -> bytes:
-    """Return what the gateway answers. Raises KeysUnavailable."""
+def fetch(url: str, timeout_seconds: float, tls: ssl.SSLContext | None = None, host: str = "") -> bytes:
+    """Return what the gateway answers, asked by the name ``host`` if that is given. Raises KeysUnavailable."""
     # Keys decide who is believed, so only handlers that ask the address itself: what `urlopen` adds would follow
     # redirects, read files, and take a proxy from the environment.
     opener = urllib.request.OpenerDirector()
     opener.add_handler(urllib.request.HTTPHandler())
     opener.add_handler(urllib.request.HTTPSHandler(context=tls or ssl.create_default_context()))
     deadline = time.monotonic() + timeout_seconds
-    request = urllib.request.Request(url, headers={"Accept": "application/json"})  # noqa: S310 - opener: HTTP alone
+    headers = {"Accept": "application/json", **({"Host": host} if host else {})}
     try:
+        request = urllib.request.Request(url, headers=headers)  # noqa: S310 - the opener knows HTTP alone
         response = opener.open(request, timeout=timeout_seconds)
         if response is None:
             raise KeysUnavailable(f"{url} is no http address")
