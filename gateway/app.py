@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from gateway.accounts.accounts import build_accounts
+from gateway.accounts.htpasswd import HtpasswdFile
 from gateway.accounts.sessions import session_cookie_name
 from gateway.api.caller import SCOPE
 from gateway.api.routes import build_api
@@ -16,6 +17,7 @@ from gateway.federation.issuers import TrustedIssuers
 from gateway.housekeeping import Housekeeping
 from gateway.identity.activity import Activity
 from gateway.identity.authenticators import Authenticators
+from gateway.identity.basic import BasicLogins
 from gateway.identity.cache import CredentialCache
 from gateway.identity.foreigners import Foreigners
 from gateway.identity.ledger import RevocationLedger
@@ -158,9 +160,21 @@ class Gateway:
             client_certificates=self.settings.client_certificates,
             clock=self.clock,
             foreigners=Foreigners(self.trusted_issuers, self.settings.issuer, self.clock),
+            basic=self._basic(),
         )
         presenter = Presenter(session_cookie_name(secure=self.settings.server.secure))
         return Resolver(presenter, authenticators, self.cache, self.ledger, self.feed, self.activity, self.clock)
+
+    def _basic(self) -> BasicLogins:
+        accounts, file = self.accounts, self.settings.htpasswd.file
+        return BasicLogins(
+            users=accounts.users,
+            password_login=accounts.login,
+            second_factors=accounts.second_factors,
+            api_tokens=accounts.api_tokens,
+            htpasswd=HtpasswdFile(self.settings.htpasswd, file) if file is not None else None,
+            clock=self.clock,
+        )
 
     def _provider(self, opened: OpenDatabase, master_key: MasterKey) -> Provider:
         return build_provider(

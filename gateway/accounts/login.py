@@ -85,10 +85,7 @@ class PasswordLogin:
             await self._failed(user, address, attempt)
             raise LoginRefused("bad_credentials")
         await self._failures.forgive(attempt)
-        if not user.is_active:
-            raise LoginRefused("inactive")
-        if self._confirms and not user.is_verified:
-            raise LoginRefused("unverified")
+        self.check_account(user)
         # Checking takes a while: what was ended meanwhile must not begin anew with the old password.
         if not await self._users.password_held(user.id, stored):
             raise LoginRefused("bad_credentials")
@@ -96,6 +93,28 @@ class PasswordLogin:
             with suppress(Overloaded):  # the password is right: the next login finds more room
                 await self._users.rehash(user.id, stored, password)
         return user
+
+    def check_account(self, user: User) -> None:
+        """Raise LoginRefused for an account that may not be used, whatever opens it."""
+        if not user.is_active:
+            raise LoginRefused("inactive")
+        if self._confirms and not user.is_verified:
+            raise LoginRefused("unverified")
+
+    async def check_elsewhere(self, name: str, password: str, stored: str, address: str) -> bool:
+        """Say whether a password is that of ``stored``, a hash that is no account's, at the pace of all guesses.
+
+        Raises TooManyAttempts or Overloaded.
+        """
+        subject = name_subject(f"elsewhere\0{name}")
+        self._failures.refuse_known(address_subject(address), network_subject(address), subject)
+        attempt = await self._failures.reserve(subject, address)
+        right, _ = await self._verify(password, stored, attempt)
+        if right:
+            await self._failures.forgive(attempt)
+        else:
+            await self._failed(None, address, attempt)
+        return right
 
     async def unlock(self, user: User) -> None:
         """Forget the failures of an account: its owner has proven who they are in another way, or is vouched for."""

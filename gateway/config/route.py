@@ -32,7 +32,7 @@ from gateway.config.values import (
 )
 from gateway.identity.identity import CredentialKind
 
-Credential = Literal["session", "bearer", "api_token", "client_certificate"]
+Credential = Literal["session", "bearer", "api_token", "basic", "client_certificate"]
 
 
 class Match(Section):

@@ -14,6 +14,7 @@ from pydantic import Field, SecretStr, StrictInt
 from gateway.config.accounts import LoginSettings, PasswordSettings, Registration, SessionSettings
 from gateway.config.authz import Authz
 from gateway.config.factors import SecondFactorSettings
+from gateway.config.htpasswd import HtpasswdSettings
 from gateway.config.mail import MailSettings
 from gateway.config.oauth import OAuth
 from gateway.config.own_cors import OwnCors
@@ -121,6 +122,8 @@ class Settings(Section):
     """Which pages' scripts may use `/api/`, with a token: sessions of other origins count for nothing there."""
     trusted_issuers: tuple[TrustedIssuer, ...] = ()
     """Others whose tokens count on routes that take `bearer`."""
+    htpasswd: HtpasswdSettings = HtpasswdSettings()
+    """A password file beside the accounts, for routes that take `basic`."""
     upstreams: dict[UpstreamName, Upstream] = Field(default_factory=dict)
     """Named pools of servers."""
     routes: tuple[Route, ...] = ()

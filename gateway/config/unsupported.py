@@ -11,12 +11,6 @@ UNSUPPORTED: Final = frozenset(
         "routes.*.require.time",
     },
 )
-# A value of a known key whose meaning is not here yet.
-UNSUPPORTED_VALUES: Final = frozenset(
-    {
-        ("routes.*.credentials", "basic"),
-    },
-)
 # Requirements nest in these; the table names them once.
 _NESTING: Final = frozenset({"any", "all", "not"})
 
@@ -41,7 +35,4 @@ def is_unsupported(path: tuple[str | int, ...], value: object) -> bool:
     key = table_key(path)
     if key in UNSUPPORTED:
         return True
-    if key == "server.workers":
-        return value == "auto" or (isinstance(value, int) and value > 1)
-    # A list's item belongs to the list's key, as a single value does.
-    return isinstance(value, str) and (key.removesuffix(".*"), value) in UNSUPPORTED_VALUES
+    return key == "server.workers" and (value == "auto" or (isinstance(value, int) and value > 1))

@@ -15,6 +15,7 @@ from gateway.accounts.users import Users
 from gateway.clock import Clock
 from gateway.config.server import ClientCertificates
 from gateway.errors import CredentialRejected
+from gateway.identity.basic import BasicLogins
 from gateway.identity.bearers import Bearers
 from gateway.identity.certificate import certified_name
 from gateway.identity.foreigners import Foreigners
@@ -47,15 +48,18 @@ class Authenticators:
     client_certificates: ClientCertificates
     clock: Clock
     foreigners: Foreigners | None = None
+    basic: BasicLogins | None = None
 
     def table(self, memory: Memory) -> Mapping[CredentialKind, Authenticate]:
         """Return who answers for each kind. A kind without an answer is never accepted."""
+        basic = {} if self.basic is None else {CredentialKind.BASIC: self.basic}
         bearers = Bearers(self.access_tokens, self.refresh_tokens, self.client_tokens, memory, self.clock)
         return {
             CredentialKind.SESSION: self._session,
             CredentialKind.BEARER: partial(self._bearer, bearers),
             CredentialKind.API_TOKEN: self._api_token,
             CredentialKind.CLIENT_CERTIFICATE: self._client_certificate,
+            **basic,
         }
 
     async def _bearer(self, bearers: Bearers, presented: Presented, host: str) -> Verified:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hmac
+import secrets
 from collections import OrderedDict, defaultdict
 from hashlib import sha256
 from itertools import islice
@@ -17,11 +19,16 @@ _MAX_ENTRIES: Final = 50_000
 # More than one goes for each that comes, so what has expired becomes less.
 _SWEPT: Final = 2
 _SESSION: Final = CredentialKind.SESSION
+_BASIC: Final = CredentialKind.BASIC
+_SALT: Final = secrets.token_bytes(32)
 _NAMES: Final = {kind: kind.value for kind in CredentialKind}
 
 
 def cache_key(presented: Presented, host: str) -> bytes:
     """Return a key over every byte that verification looks at, delimited. A session counts on one host only."""
+    if presented.kind is _BASIC:
+        # People choose passwords: from a digest alone, one could be found by trying.
+        return hmac.digest(_SALT, presented.unverified.encode("utf-8", "surrogateescape"), sha256)
     if presented.kind is _SESSION:
         text = f"session\0{host}\0{presented.unverified}"
     else:

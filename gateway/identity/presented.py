@@ -25,19 +25,22 @@ _SESSION: Final = CredentialKind.SESSION
 _BEARER: Final = CredentialKind.BEARER
 _API_TOKEN: Final = CredentialKind.API_TOKEN
 _CERTIFICATE: Final = CredentialKind.CLIENT_CERTIFICATE
+_BASIC: Final = CredentialKind.BASIC
 _TOKEN_SCHEMES: Final = frozenset({"bearer", "token"})
 
 
 class Presented(NamedTuple):
     """One credential, not verified. ``header`` is the lower-case name of the field that carried it.
 
-    Of a certificate, ``unverified`` is the fingerprint, and ``certificate`` the whole of it.
+    Of a certificate, ``unverified`` is the fingerprint, and ``certificate`` the whole of it. ``address`` is where a
+    password comes from: guesses are counted.
     """
 
     kind: CredentialKind
     header: str
     unverified: str
     certificate: ClientCertificate | None = None
+    address: str = ""
 
     def __repr__(self) -> str:
         return f"Presented(kind={self.kind!r}, header={self.header!r})"
@@ -50,6 +53,7 @@ class _LookedAt(NamedTuple):
     bearer: bool
     api_token: bool
     certificate: bool
+    basic: bool
 
 
 class Presenter:
@@ -88,6 +92,7 @@ class Presenter:
             bearer=CredentialKind.BEARER in kinds,
             api_token=CredentialKind.API_TOKEN in kinds,
             certificate=CredentialKind.CLIENT_CERTIFICATE in kinds,
+            basic=CredentialKind.BASIC in kinds,
         )
         self._looked_at[kinds] = looked_at
         return looked_at
@@ -112,6 +117,8 @@ def _authorization(headers: Headers, looked_at: _LookedAt) -> Presented | None:
         return Presented(_BEARER, "authorization", _sound(unverified)) if looked_at.bearer else None
     if scheme in _TOKEN_SCHEMES:
         return Presented(_API_TOKEN, "authorization", _sound(unverified)) if looked_at.api_token else None
+    if scheme == "basic" and looked_at.basic:
+        return Presented(_BASIC, "authorization", _sound(unverified))
     return None
 
 

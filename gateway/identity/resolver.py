@@ -65,15 +65,19 @@ class Resolver:
         host: str,
         certificate: ClientCertificate | None = None,
         key: bytes | None = None,
+        address: str = "",
     ) -> Verified | None:
         """Return who asks, or None when nothing is presented. Every credential presented must be good.
 
-        ``key`` is what ``key_of`` said of the same arguments, where it was asked.
+        ``address`` is where the request comes from, ``key`` what ``key_of`` said of the same arguments, where it was
+        asked.
         Raises CredentialRejected, StorageUnavailable, TargetRejected.
         """
         presented = self.presenter.present(headers, kinds, certificate)
         if not presented:
             return None
+        if presented[0].kind is CredentialKind.BASIC:  # the most explicit comes first
+            presented[0] = presented[0]._replace(address=address)
         if len(presented) == 1:
             return await self._verify(presented[0], host, key)
         verified = [await self._verify(each, host) for each in presented]

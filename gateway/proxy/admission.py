@@ -131,7 +131,7 @@ class Admission:
             certificate = connection.certificate
         try:
             verified = await self._resolver.resolve(
-                journey.plan.headers, kinds, journey.target.host, certificate, journey.key
+                journey.plan.headers, kinds, journey.target.host, certificate, journey.key, journey.client.address
             )
         except GatewayError:
             counts["any", "refused"] += 1

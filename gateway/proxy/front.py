@@ -20,6 +20,7 @@ from multidict import CIMultiDict
 
 from gateway.authz.endpoints import Endpoints
 from gateway.errors import GatewayError
+from gateway.identity.identity import CredentialKind
 from gateway.observability.access_log import AccessLog, Where, Who
 from gateway.observability.metrics import Metrics
 from gateway.observability.request_id import RequestIds
@@ -202,7 +203,7 @@ class Front:
         method = target.method if target is not None else request.method
         if (dialect is not None and not dialect.redirects) or not is_navigation(method, request.headers):
             return problem_response(problem, context.request_id)
-        if problem.status == _UNAUTHENTICATED and target is not None:
+        if problem.status == _UNAUTHENTICATED and target is not None and _takes_a_login(context.rule):
             return self._to_login(target, problem)
         try:
             return self._error_page(problem, context.request_id, request)
@@ -245,6 +246,11 @@ class Front:
                 context.error,
             )
         )
+
+
+def _takes_a_login(rule: Rule | None) -> bool:
+    """Say whether somebody who has signed in is let in by that: a session is one of the kinds that count there."""
+    return rule is None or CredentialKind.SESSION in rule.credentials
 
 
 def _connection(request: web.BaseRequest) -> ClientConnection:

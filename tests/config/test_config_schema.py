@@ -75,7 +75,7 @@ def test_sample_shows_every_key(key: str) -> None:
         ({"routes": [{"identity": {"headers": {"X-A": "a", "X-B": {"file": "b"}}}}]}, True),
         ({"routes": [{"identity": {"headers": {"X-A": {"path": "b"}}}}]}, False),
         ({"routes": [{"credentials": "bearer", "request_headers": {"pass": "X-A"}}]}, True),
-        ({"routes": [{"credentials": ["basic"]}]}, False),
+        ({"routes": [{"credentials": ["basic"]}]}, True),
         ({"providers": {}}, True),
         ({"providers": {"corp": {"issuer": "https://id.example.com", "client_id": "a"}}}, True),
         ({"providers": {"corp": {"type": "myspace", "client_id": "a"}}}, False),
