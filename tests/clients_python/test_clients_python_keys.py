@@ -226,9 +226,18 @@ def no_http(handler: BaseHTTPRequestHandler) -> None:
     handler.wfile.write(b"hello\r\n\r\n")
 
 
-@pytest.mark.parametrize("answer", [moved, missing, endless, drop_by_drop, no_http], ids=lambda each: each.__name__)
+ODD: dict[Callable[[BaseHTTPRequestHandler], None], str] = {
+    moved: "answered 302",
+    missing: "answered 404",
+    endless: "more than",
+    drop_by_drop: "slowly",
+    no_http: "hello",
+}
+
+
+@pytest.mark.parametrize("answer", ODD, ids=lambda each: each.__name__)
 def test_an_answer_that_is_odd_is_none(answer: Callable[[BaseHTTPRequestHandler], None]) -> None:
-    with served(answer) as url, pytest.raises(KeysUnavailable):
+    with served(answer) as url, pytest.raises(KeysUnavailable, match=ODD[answer]):
         fetch(url, 0.4)
 
 

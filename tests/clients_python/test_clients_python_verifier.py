@@ -12,8 +12,8 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from gateway_client import AssertionRejected, Verifier
-from gateway_client.keys import Keys
+from gateway_client import AssertionRejected, KeysUnavailable, Verifier
+from gateway_client.keys import Keys, keys_of
 from tests.clients_python.signing import (
     AUDIENCE,
     ISSUER,
@@ -49,6 +49,11 @@ HEADER = {"alg": "EdDSA", "kid": "EdDSA", "typ": "gateway-assertion+jwt"}
 @forged("wrong_algorithm")
 def algorithm_none() -> str:
     return compact({**HEADER, "alg": "none"}, claims())
+
+
+@forged("wrong_algorithm")
+def algorithm_none_and_no_key_of_ours() -> str:
+    return compact({**HEADER, "alg": "none", "kid": "stranger"}, claims())
 
 
 @forged("wrong_algorithm")
@@ -288,7 +293,11 @@ def test_a_key_that_only_looks_like_one_for_its_algorithm_is_not_used() -> None:
     wrong_kind = {**public_jwk("RS256"), "alg": "ES256"}
     broken = {**public_jwk("ES256", "broken"), "x": "!"}
     for_encryption = {**public_jwk("EdDSA"), "use": "enc"}
-    published = Published(key_set(secret, wrong_kind, broken, for_encryption, public_jwk("ES256", "good")))
+    other_curve = {"kty": "OKP", "crv": "Ed448", "x": "A" * 76, "kid": "Ed448", "alg": "EdDSA"}
+    odd = (secret, wrong_kind, broken, for_encryption, other_curve)
+    with pytest.raises(KeysUnavailable, match="no key that can be used"):
+        keys_of(key_set(*odd))
+    published = Published(key_set(*odd, public_jwk("ES256", "good")))
     strict = Verifier(ISSUER, AUDIENCE, keys=Keys(published))
     assert strict.verify(assertion("ES256", header={"kid": "good"})).username == "ann"
     for kid, algorithm in {"EdDSA": "EdDSA", "RS256": "RS256", "broken": "ES256"}.items():

@@ -66,7 +66,8 @@ class Keys:
         old = self._usable().get(kid)
         if self._one_asks.acquire(blocking=old is None):
             try:
-                if self.find_known(kid) is None and self._clock() >= self._ask_again_at:
+                # Whoever waited comes after an answer, which began a cool-down.
+                if self._clock() >= self._ask_again_at:
                     self._ask()
             finally:
                 self._one_asks.release()
