@@ -40,7 +40,7 @@ class Kept:
     def authenticate(self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: Any) -> AuthResult:
         assert isinstance(data, LoginPassword)
         self.logins.append((data.login, data.password))
-        return AuthResult(success=data.password == b"p@ss word")
+        return AuthResult(success=data.password == b"p@ss word", handled=False)
 
 
 @contextmanager
