@@ -87,7 +87,9 @@ class Gateway:
         self.consents = Consents(opened.database, self.clock, self.feed)
         self.provider = self._provider(opened, master_key)
         self.protected_resources = self._protected_resources()
-        self.federation = build_federation(settings, opened.database, master_key, self.accounts.users, self.clock)
+        self.federation = build_federation(
+            settings, opened.database, master_key, self.accounts.users, self.accounts.sessions, self.clock
+        )
         self.housekeeping = Housekeeping(
             (
                 *self.federation.cleaning,

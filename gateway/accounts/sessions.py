@@ -16,6 +16,7 @@ from uuid import UUID
 
 import asyncpg
 
+from gateway.accounts.external import External, rest_on
 from gateway.clock import Clock
 from gateway.config.accounts import SessionSettings
 from gateway.errors import LoginRefused
@@ -80,6 +81,7 @@ class Login:
     address: str = ""
     user_agent: str = ""
     revision: int | None = None  # of the account, when it was checked
+    external: External | None = None  # what it rests on
 
 
 class Sessions:
@@ -110,6 +112,8 @@ class Sessions:
                 raise LoginRefused("inactive")
             login_id = UUID(continues) if continues is not None else None
             secret, session = await self._insert(connection, login, login_id, now + lifetime, data)
+            if login.external is not None:
+                await rest_on(connection, session.login_id, login.external)
             limit, kept = self._settings.max_per_user, UUID(session.login_id)
             gone = await connection.fetch(_SQL["trim"], UUID(login.account_id), limit, kept)
             await _publish_sessions(connection, gone)

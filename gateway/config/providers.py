@@ -128,5 +128,7 @@ class ProviderSettings(Section):
     """Whether a first sign-in makes an account; else only those enter whose account is linked or has their address."""
     roles: tuple[RoleRule, ...] = ()
     """Roles by claims, looked at again at each sign-in."""
+    logout: StrictBool = False
+    """Whether signing out here signs out there, too (OpenID Connect RP-Initiated Logout)."""
     allow_private: StrictBool = False
     """Its addresses may be on a network that is not public, and plain http."""

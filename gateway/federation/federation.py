@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
+from gateway.accounts.sessions import Sessions
 from gateway.accounts.users import Users
 from gateway.clock import Clock
 from gateway.config.settings import Settings
@@ -14,6 +15,7 @@ from gateway.federation.key_sets import KeySets
 from gateway.federation.people import ExternalLogins
 from gateway.federation.profile import FederationRefused, Profile
 from gateway.federation.provider import Provider, providers_of
+from gateway.federation.sessions import ExternalSessions
 from gateway.federation.starts import Started, Starts
 from gateway.storage.database import Database
 from gateway.tokens.box import Box
@@ -37,11 +39,12 @@ class Federation:
     starts: Starts
     exchange: Exchange
     logins: ExternalLogins
+    sessions: ExternalSessions
     clock: Clock
 
     @property
     def cleaning(self) -> tuple[Callable[[], Awaitable[int]], ...]:
-        return (self.starts.forget_old,)
+        return (self.starts.forget_old, self.sessions.forget_old)
 
     async def stop(self) -> None:
         """End the questions to providers that are under way."""
@@ -76,13 +79,15 @@ class Federation:
 
 
 def build_federation(
-    settings: Settings, database: Database, master_key: MasterKey, users: Users, clock: Clock
+    settings: Settings, database: Database, master_key: MasterKey, users: Users, sessions: Sessions, clock: Clock
 ) -> Federation:
     """Wire it."""
+    discoveries, key_sets = Discoveries(clock), KeySets(clock)
     return Federation(
         providers=providers_of(settings.providers),
         starts=Starts(database, Box(master_key, "federation"), clock),
-        exchange=Exchange(Discoveries(clock), KeySets(clock), clock),
+        exchange=Exchange(discoveries, key_sets, clock),
         logins=ExternalLogins(database, users, settings.registration, clock),
+        sessions=ExternalSessions(database, sessions, discoveries, key_sets, clock),
         clock=clock,
     )

@@ -103,6 +103,7 @@ class EnrolPage:
             methods=methods_with(done.methods, method),
             remembered=done.remembered,
             authenticated_at=done.authenticated_at,
+            external=done.external,
         )
         response = self._pages.render(
             "recovery_codes", codes=codes, on_url=self._signing_in.next_url(request, destination)

@@ -11,6 +11,7 @@ from typing import Final
 from aiohttp import web
 
 from gateway.accounts.sessions import SessionOwner
+from gateway.federation.federation import Federation
 from gateway.problem import Problem
 from gateway.web.cookies import Cookies
 from gateway.web.csrf import FIELD, Csrf
@@ -40,6 +41,7 @@ class LogoutPage:
         return_to: ReturnTo,
         visits: Visits,
         home: str,
+        federation: Federation,
     ) -> None:
         self._frame = frame
         self._pages = pages
@@ -48,6 +50,7 @@ class LogoutPage:
         self._return_to = return_to
         self._visits = visits
         self._home = home
+        self._federation = federation
         self.path = pages.path("logout")
 
     def routes(self) -> list[web.RouteDef]:
@@ -73,7 +76,18 @@ class LogoutPage:
             if not await self._confirmed(request, session):
                 return self._frame.problem(request, _EXPIRED, retry=self._pages.path("logout", destination))
             session.invalidate()
+            if (there := await self._end_there(session.owner.session.login_id)) is not None:
+                return there
         return redirect(self._pages.path("logout", destination))
+
+    async def _end_there(self, login_id: str) -> web.Response | None:
+        """Send a browser on to the provider that its login rested on, where that is wanted."""
+        name = await self._federation.sessions.provider_of(login_id)
+        provider = self._federation.providers.get(name or "")
+        if provider is None:
+            return None
+        url = await self._federation.sessions.end_there(provider, self._pages.portal("logout"))
+        return self._pages.render("going_on", url=url, going_to=provider.label) if url is not None else None
 
     async def sign_out(self, request: web.Request) -> web.Response:
         """End the login where the person certainly meant it; ask where another site may have sent them."""

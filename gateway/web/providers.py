@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
+from gateway.accounts.external import External
 from gateway.accounts.user import User
 from gateway.config.accounts import Registration
 from gateway.errors import InvalidInput, LoginRefused
@@ -92,6 +93,7 @@ class ProviderPages:
             web.get(f"{back}/{{provider}}", self._frame(self.callback), allow_head=False),
             web.post(f"{back}/{{provider}}", self._frame(self.posted)),
             web.post(f"{link}/{{provider}}", self._signed_in(self.link, fresh=True)),
+            web.post(f"{self._pages.path('login/logout')}/{{provider}}", self.signed_out_there),
         ]
 
     async def start(self, request: web.Request) -> web.Response:
@@ -119,6 +121,19 @@ class ProviderPages:
         """Take a form that a provider has posted: the browser comes again, with its cookies this time (RFC 6265bis)."""
         fields = await read_form(request)
         return redirect(f"{request.path}?{urlencode(fields)}")
+
+    async def signed_out_there(self, request: web.Request) -> web.Response:
+        """Take a provider's word that somebody has signed out there (Back-Channel Logout 1.0 sections 2.5 to 2.8)."""
+        provider = self._federation.providers.get(request.match_info["provider"])
+        if provider is None:
+            return self._frame.problem(request, _NO_PROVIDER)
+        try:
+            fields = await read_form(request)
+            await self._federation.sessions.end_by(provider, fields.get("logout_token", ""))
+        except (FederationRefused, InvalidInput) as error:
+            _log.warning("a logout token was refused: %s", error, extra={"request_id": self._request_id(request)})
+            return web.json_response({"error": "invalid_request"}, status=400)
+        return web.Response(status=200)
 
     async def callback(self, request: web.Request) -> web.Response:
         """Take back a browser that a provider has sent."""
@@ -178,6 +193,7 @@ class ProviderPages:
             self._return_to.read(returned.started.more.get("rd")),
             methods=(*FEDERATED, _MFA) if believed else FEDERATED,
             authenticated_at=datetime.fromtimestamp(at, UTC) if at is not None else None,
+            external=External(profile.authority, profile.subject, provider.name, profile.session),
         )
 
     async def _linked(self, request: web.Request, returned: Returned) -> web.Response:

@@ -103,6 +103,7 @@ class SecondFactorPage:
             methods=methods_with(done.methods, method),
             remembered=done.remembered,
             authenticated_at=done.authenticated_at,
+            external=done.external,
             trust_device=trust,
         )
 

@@ -12,6 +12,7 @@ from typing import Final
 from aiohttp import web
 
 from gateway.accounts.devices import KNOWN_FOR, KnownDevices
+from gateway.accounts.external import External
 from gateway.accounts.factors.factors import MFA, SecondFactors, Step
 from gateway.accounts.factors.pending import LIFETIME, PendingLogin, PendingLogins
 from gateway.accounts.mail.notices import Notices
@@ -77,10 +78,11 @@ class SigningIn:
         methods: Sequence[str] = ("pwd",),
         remembered: bool = False,
         authenticated_at: datetime | None = None,
+        external: External | None = None,
     ) -> web.Response:
         """Answer a right first factor: sign the browser in, or ask for the second. Raises LoginRefused.
 
-        ``authenticated_at`` is when a provider has seen the person, where that was before.
+        ``authenticated_at`` is when a provider has seen the person, if that was before; ``external`` their login there.
         """
         step = await self._second_factors.next_step(user, self._cookies.device.read(request))
         if step is Step.NOTHING or MFA in methods:
@@ -92,6 +94,7 @@ class SigningIn:
                 methods=methods,
                 remembered=remembered,
                 authenticated_at=authenticated_at,
+                external=external,
             )
         secret = await self._pending_logins.begin(
             user,
@@ -99,6 +102,7 @@ class SigningIn:
             must_enrol=step is Step.ENROL,
             remembered=remembered,
             address=self._visits.of(request).address,
+            external=external,
         )
         if secret is None:  # changed while the first factor was checked
             raise LoginRefused("bad_credentials")
@@ -141,6 +145,7 @@ class SigningIn:
         remembered: bool,
         trust_device: bool = False,
         authenticated_at: datetime | None = None,
+        external: External | None = None,
     ) -> web.Response:
         """Sign the browser in and send it on, unless the account has changed since ``revision``."""
         await self.begin(
@@ -150,6 +155,7 @@ class SigningIn:
             methods=methods,
             remembered=remembered,
             authenticated_at=authenticated_at,
+            external=external,
         )
         url = self.next_url(request, destination)
         response = go_on(self._pages, request, url, await self._continuations.of(destination))
@@ -165,6 +171,7 @@ class SigningIn:
         methods: Sequence[str],
         remembered: bool,
         authenticated_at: datetime | None = None,
+        external: External | None = None,
     ) -> None:
         """Sign the browser in when this request is answered. ``authenticated_at`` is of a sign-in that goes on."""
         visit = self._visits.of(request)
@@ -177,6 +184,7 @@ class SigningIn:
             address=visit.address,
             user_agent=visit.user_agent,
             revision=revision,
+            external=external,
         )
         await begin_session(request, login)
 

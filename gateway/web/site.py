@@ -86,7 +86,7 @@ def build_site(
     onward = Onward(accounts.sessions, home(settings, rules, pages))
     every = (
         *parts.to_sign_in(accounts, provider, onward, federation),
-        *parts.to_sign_out(accounts.sessions, provider, onward),
+        *parts.to_sign_out(accounts.sessions, provider, onward, federation),
         *parts.to_authorize(provider, consents),
         *console_pages(
             settings=settings,
@@ -268,7 +268,9 @@ class _Parts:
         )
         return alone, after_password, instead_of_an_app
 
-    def to_sign_out(self, sessions: Sessions, provider: Provider, onward: Onward) -> tuple[Page, ...]:
+    def to_sign_out(
+        self, sessions: Sessions, provider: Provider, onward: Onward, federation: Federation
+    ) -> tuple[Page, ...]:
         """The pages that end sessions, and those that hand them to other hosts."""
         logout = LogoutPage(
             frame=self.frame,
@@ -278,6 +280,7 @@ class _Parts:
             return_to=self.return_to,
             visits=self.visits,
             home=onward.home,
+            federation=federation,
         )
         end_session = EndSessionPage(
             frame=self.frame,

@@ -22,3 +22,23 @@ create table federation_start (
     expires_at timestamptz not null
 );
 create index on federation_start (expires_at);
+
+-- Logins here that rest on one at a provider: signing out there ends them.
+create table external_session (
+    login_id uuid primary key,          -- of its sessions, on all hosts
+    authority text not null,
+    subject text not null,
+    provider text not null,
+    session text not null default ''    -- what the provider calls its login (sid)
+);
+create index on external_session (authority, subject);
+create index on external_session (authority, session) where session <> '';
+
+-- Logout tokens that were taken: each counts once.
+create table federation_logout (
+    token_hash bytea primary key,       -- SHA-256 of issuer and jti
+    expires_at timestamptz not null
+);
+create index on federation_logout (expires_at);
+
+alter table pending_login add column external text not null default ''; -- what the login will rest on

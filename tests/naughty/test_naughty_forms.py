@@ -237,8 +237,8 @@ BUTTONS = frozenset(
         "/admin/users/{user}/unlock",
     }
 )
-# Other providers post to it; tests/federation/test_federation_malicious.py has its table.
-PROVIDERS = "/login/callback/{provider}"
+# Other providers post to them; tests/federation/test_federation_malicious.py and test_federation_logout.py have tables.
+PROVIDERS = frozenset({"/login/callback/{provider}", "/login/logout/{provider}"})
 # Their tables are in tests/oauth/test_oauth_bad_input.py and tests/oauth/test_oauth_bad_registration.py.
 OAUTH = frozenset(
     {

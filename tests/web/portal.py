@@ -251,7 +251,7 @@ class Portals:
             consents=consents,
             registry=registry,
             master_key=key,
-            federation=build_federation(settings, database, key, users, clock),
+            federation=build_federation(settings, database, key, users, sessions, clock),
             clock=clock,
             request_id=lambda request: REFERENCE,
         )

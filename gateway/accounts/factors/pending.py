@@ -12,6 +12,7 @@ from uuid import UUID
 
 import asyncpg
 
+from gateway.accounts.external import External
 from gateway.accounts.user import User
 from gateway.clock import Clock
 from gateway.storage.database import Database
@@ -38,6 +39,7 @@ class PendingLogin:
     began_at: datetime
     revision: int
     authenticated_at: datetime | None = None
+    external: External | None = None
 
 
 class PendingLogins:
@@ -57,6 +59,7 @@ class PendingLogins:
         remembered: bool = False,
         address: str = "",
         authenticated_at: datetime | None = None,
+        external: External | None = None,
     ) -> str | None:
         """Return the secret of a new one; None when the account has changed since ``user`` was read."""
         secret, now = secrets.token_urlsafe(32), self._clock.now()
@@ -73,6 +76,7 @@ class PendingLogins:
             now,
             now + LIFETIME,
             authenticated_at,
+            external.text if external is not None else "",
         )
         return secret if begun else None
 
@@ -113,6 +117,7 @@ def _pending(row: asyncpg.Record) -> PendingLogin:
         began_at=row["created_at"],
         revision=row["revision"],
         authenticated_at=row["authenticated_at"],
+        external=External.of(row["external"]),
     )
 
 
