@@ -7,7 +7,7 @@ select c.id, c.name, c.owner_id, c.metadata::text as metadata, c.first_party, c.
 from oauth_client c
 left join account a on a.id = c.owner_id
 left join oauth_client_secret s on s.client_id = c.id
-where c.id = $1 order by s.created_at;
+where c.id = $1 order by s.created_at, s.id;
 
 -- name: get
 -- As find, but as the client itself stands, whatever its owner does.
@@ -15,7 +15,7 @@ select c.id, c.name, c.owner_id, c.metadata::text as metadata, c.first_party, c.
     c.opens_routes, c.is_active, c.registration_hash, c.created_at, c.updated_at, s.id as secret_id, s.secret_hash,
     s.created_at as secret_created_at, s.expires_at as secret_expires_at
 from oauth_client c left join oauth_client_secret s on s.client_id = c.id
-where c.id = $1 order by s.created_at;
+where c.id = $1 order by s.created_at, s.id;
 
 -- name: lock
 -- Changes of one client come one after the other. Who ends a login holds what was granted in it when they write down
@@ -35,7 +35,7 @@ select c.id, c.name, c.owner_id, c.metadata::text as metadata, c.first_party, c.
     c.opens_routes, c.is_active, c.registration_hash, c.created_at, c.updated_at, s.id as secret_id, s.secret_hash,
     s.created_at as secret_created_at, s.expires_at as secret_expires_at
 from shown c left join oauth_client_secret s on s.client_id = c.id
-order by lower(c.name), c.id, s.created_at;
+order by lower(c.name), c.id, s.created_at, s.id;
 
 -- name: count
 select count(*) from oauth_client
