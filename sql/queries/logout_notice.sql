@@ -15,4 +15,4 @@ delete from logout_notice where id = $1;
 
 -- name: next_due
 -- In how many seconds there is something to do; null when there is nothing.
-select greatest(0, extract(epoch from min(due_at) - now()))::float8 from logout_notice;
+select greatest(0, extract(epoch from due_at - now()))::float8 from logout_notice order by due_at limit 1;

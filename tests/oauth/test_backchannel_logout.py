@@ -17,6 +17,7 @@ from jwcrypto import jwk, jws
 
 from gateway.accounts.changes import Changes
 from gateway.oauth.backchannel import EVENT
+from gateway.oauth.state.logout_notices import LogoutNotices
 from tests.fake_clock import FakeClock
 from tests.gateways import BROWSER, GatewayFactory, free_port
 from tests.oauth.party import METADATA, Party, claims, open_party
@@ -185,6 +186,12 @@ async def test_a_party_that_never_hears_is_given_up(party: Party, listening: Lis
     await database.execute("update logout_notice set due_at = now(), attempts = 5")
     await party.running.gateway.provider.back_channel.deliver()
     assert await database.fetchval("select count(*) from logout_notice") == 0
+
+
+async def test_with_nothing_to_tell_there_is_nothing_to_wait_for(party: Party) -> None:
+    """A gateway that is idle does not ask its database again and again."""
+    notices = LogoutNotices(party.running.gateway._database)
+    assert await notices.next_due_seconds() is None
 
 
 async def test_strangers_do_not_choose_inner_addresses(
