@@ -14,7 +14,7 @@ from gateway.config.rules import compile_rules
 from gateway.config.settings import Settings
 from gateway.federation.federation import build_federation
 from gateway.federation.issuers import TrustedIssuers
-from gateway.housekeeping import Housekeeping
+from gateway.housekeeping import Chore, Housekeeping
 from gateway.identity.activity import Activity
 from gateway.identity.authenticators import Authenticators
 from gateway.identity.basic import BasicLogins
@@ -90,25 +90,27 @@ class Gateway:
         self.federation = build_federation(
             settings, opened.database, master_key, self.accounts.users, self.accounts.sessions, self.clock
         )
-        self.housekeeping = Housekeeping(
-            (
-                *self.federation.cleaning,
-                *self.provider.cleaning,
-                self.registry.forget_unused,
-                self.accounts.sessions.forget_expired,
-                self.accounts.refresh_tokens.forget_expired,
-                self.accounts.login.forget_old,
-                self.accounts.passkeys.forget_challenges,
-                self.accounts.pending_logins.forget_expired,
-                self.accounts.second_factors.totps.forget_unproven,
-                self.accounts.devices.forget_expired,
-                *self.accounts.recovery.cleaning,
-                self.accounts.keys.ensure,
-            )
-        )
+        self.housekeeping = Housekeeping(self._cleaning())
         self.site = self._site(master_key)
         self.front, self.lane = self._front()
         self._gauges(opened)
+
+    def _cleaning(self) -> tuple[Chore, ...]:
+        """Return what is to be done now and then."""
+        return (
+            *self.federation.cleaning,
+            *self.provider.cleaning,
+            self.registry.forget_unused,
+            self.accounts.sessions.forget_expired,
+            self.accounts.refresh_tokens.forget_expired,
+            self.accounts.login.forget_old,
+            self.accounts.passkeys.forget_challenges,
+            self.accounts.pending_logins.forget_expired,
+            self.accounts.second_factors.totps.forget_unproven,
+            self.accounts.devices.forget_expired,
+            *self.accounts.recovery.cleaning,
+            self.accounts.keys.ensure,
+        )
 
     async def start(self) -> None:
         """Read the keys, follow revocations, watch upstreams."""

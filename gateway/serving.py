@@ -22,7 +22,7 @@ from gateway.listening.patrol import Patrol
 from gateway.listening.renewal import Certificates
 from gateway.listening.sockets import allow_files, listen
 from gateway.observability import logs
-from gateway.proxy.server import require_c_extensions
+from gateway.proxy.c_extensions import require_c_extensions
 from gateway.storage.connect import open_database
 from gateway.tokens.master_key import MasterKey
 

@@ -104,17 +104,28 @@ def build_accounts(
         api_tokens=ApiTokens(database, clock, feed),
         keys=keys,
         access_tokens=access_tokens,
-        refresh_tokens=RefreshTokens(
-            database,
-            keys,
-            access_tokens,
-            issuer=settings.issuer,
-            lifetime=settings.tokens.refresh_lifetime,
-            clock=clock,
-            feed=feed,
-        ),
+        refresh_tokens=_refresh_tokens(settings, database, keys, access_tokens, clock, feed),
         recovery=recovery,
         password_attempts=Attempts("password", database, settings.login, clock),
+    )
+
+
+def _refresh_tokens(
+    settings: Settings,
+    database: Database,
+    keys: SigningKeys,
+    access_tokens: AccessTokens,
+    clock: Clock,
+    feed: EventFeed | None,
+) -> RefreshTokens:
+    return RefreshTokens(
+        database,
+        keys,
+        access_tokens,
+        issuer=settings.issuer,
+        lifetime=settings.tokens.refresh_lifetime,
+        clock=clock,
+        feed=feed,
     )
 
 

@@ -33,17 +33,7 @@ def build_api(
     """Return every route of the API, below the portal's prefix."""
     server = settings.server
     callers = Callers(resolver, accounts.users, server.public_host, server.public_origin, settings.issuer, clock)
-    login = LoginApi(
-        login=accounts.login,
-        second_factors=accounts.second_factors,
-        pending_logins=accounts.pending_logins,
-        users=accounts.users,
-        refresh_tokens=accounts.refresh_tokens,
-        sessions=accounts.sessions,
-        callers=callers,
-        trusted_proxies=proxies,
-        metrics=metrics,
-    )
+    login = _login(accounts, callers, proxies, metrics)
     users = UsersApi(
         callers=callers,
         users=accounts.users,
@@ -55,10 +45,6 @@ def build_api(
         trusted_proxies=proxies,
         clock=clock,
     )
-    invitations = InvitationsApi(callers, accounts.recovery.invitations)
-    profile = ProfileApi(callers, accounts.users)
-    tokens = ApiTokensApi(callers, accounts.api_tokens)
-    sessions = SessionsApi(callers, accounts.sessions)
     elsewhere = ProviderLoginApi(
         settings=settings,
         federation=federation,
@@ -67,9 +53,27 @@ def build_api(
         refresh_tokens=accounts.refresh_tokens,
         proxies=proxies,
     )
-    # Fixed addresses first: `/users/me` is no user's name.
-    return [
-        route
-        for each in (profile, login, elsewhere, tokens, sessions, users, invitations)
-        for route in each.routes(server.prefix)
-    ]
+    every = (
+        ProfileApi(callers, accounts.users),  # fixed addresses first: `/users/me` is no user's name
+        login,
+        elsewhere,
+        ApiTokensApi(callers, accounts.api_tokens),
+        SessionsApi(callers, accounts.sessions),
+        users,
+        InvitationsApi(callers, accounts.recovery.invitations),
+    )
+    return [route for each in every for route in each.routes(server.prefix)]
+
+
+def _login(accounts: Accounts, callers: Callers, proxies: TrustedProxies, metrics: Metrics) -> LoginApi:
+    return LoginApi(
+        login=accounts.login,
+        second_factors=accounts.second_factors,
+        pending_logins=accounts.pending_logins,
+        users=accounts.users,
+        refresh_tokens=accounts.refresh_tokens,
+        sessions=accounts.sessions,
+        callers=callers,
+        trusted_proxies=proxies,
+        metrics=metrics,
+    )

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from typing import Any, Final
 
-from aiohttp import HttpVersion11, http_parser, web
+from aiohttp import HttpVersion11, web
 from aiohttp.http_exceptions import BadHttpMethod, LineTooLong
 from aiohttp.http_parser import HttpRequestParser, RawRequestMessage
 from aiohttp.http_writer import StreamWriter
@@ -15,7 +15,6 @@ from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import ERROR, RequestHandler, RequestPayloadError
 
 from gateway.config.server import Limits
-from gateway.errors import StartupError
 from gateway.identity.certificate import ClientCertificate
 from gateway.listening.hall import Arrival
 from gateway.listening.pace import Phase, Seen, Verdict, Watch
@@ -349,12 +348,3 @@ def _problem(error: BaseException | None) -> Problem:
     if isinstance(error, BadHttpMethod):
         return Problem(400, "bad_method", "The request's method cannot be read.")
     return MALFORMED
-
-
-def require_c_extensions() -> None:
-    """Raise StartupError when aiohttp would parse in Python: slower by far, and less strict."""
-    if http_parser.HttpRequestParser is http_parser.HttpRequestParserPy:
-        raise StartupError(
-            "aiohttp is installed without its C extensions: reinstall it from a wheel "
-            "(pip install --force-reinstall aiohttp), and unset AIOHTTP_NO_EXTENSIONS",
-        )

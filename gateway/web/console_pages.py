@@ -66,17 +66,6 @@ def console_pages(
         audiences=provider.audiences,
         words=GrantWords(settings, provider.audiences.resources),
     )
-    clients = (
-        ClientPages(
-            pages=pages,
-            signed_in=signed_in,
-            console=console,
-            registry=registry,
-            issuer=settings.issuer,
-            by_admin=by_admin,
-        )
-        for by_admin in (False, True)
-    )
     return (
         AccountPage(pages=pages, signed_in=signed_in, console=console),
         *_of_a_person(pages, signed_in, console, visits, accounts),
@@ -84,7 +73,7 @@ def console_pages(
         *_of_providers(pages, signed_in, console, accounts, federation),
         TokensPage(pages=pages, signed_in=signed_in, console=console, api_tokens=accounts.api_tokens, rules=rules),
         applications,
-        *clients,
+        *_of_clients(settings, pages, signed_in, console, registry),
         UsersPages(pages=pages, signed_in=signed_in, console=console, accounts=accounts),
         DataPage(
             pages=pages,
@@ -95,6 +84,22 @@ def console_pages(
             registry=registry,
             clock=clock,
         ),
+    )
+
+
+def _of_clients(
+    settings: Settings, pages: Pages, signed_in: SignedIn, console: Console, registry: Registry
+) -> tuple[Page, ...]:
+    return tuple(
+        ClientPages(
+            pages=pages,
+            signed_in=signed_in,
+            console=console,
+            registry=registry,
+            issuer=settings.issuer,
+            by_admin=by_admin,
+        )
+        for by_admin in (False, True)
     )
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypedDict
 
 from gateway.accounts.decoys import Decoys
 from gateway.accounts.login import PasswordLogin
+from gateway.accounts.mail.letters import Letters
 from gateway.accounts.mail.notices import Notices
 from gateway.accounts.mail.postbox import Postbox
 from gateway.accounts.mail.postman import Postman
@@ -42,6 +44,15 @@ class Recovery:
     cleaning: tuple[Callable[[], Awaitable[int]], ...]
 
 
+class _Writing(TypedDict):
+    database: Database
+    users: Users
+    links: Links
+    postbox: Postbox
+    letters: Letters
+    addresses: Addresses
+
+
 def build_recovery(
     settings: Settings,
     database: Database,
@@ -55,16 +66,12 @@ def build_recovery(
     postbox, letters, notices = mail.postbox, mail.letters, mail.notices
     addresses, links = Addresses(settings), Links(database, clock)
     verification = Verification(database, users, links, postbox, letters, addresses)
-    email_changes = EmailChanges(
-        database=database,
-        users=users,
-        links=links,
-        postbox=postbox,
-        letters=letters,
-        notices=notices,
-        addresses=addresses,
-        clock=clock,
+    # What all of them need that write to somebody and take an answer.
+    writing = _Writing(
+        database=database, users=users, links=links, postbox=postbox, letters=letters, addresses=addresses
     )
+    email_changes = EmailChanges(notices=notices, clock=clock, **writing)
+    forgotten = Forgotten(login=login, attempts=Attempts(ATTEMPTS_KIND, database, settings.login, clock), **writing)
     return Recovery(
         postbox=postbox,
         postman=mail.postman,
@@ -81,25 +88,8 @@ def build_recovery(
             settings.registration,
             Attempts(REMINDERS_KIND, database, settings.login, clock),
         ),
-        forgotten=Forgotten(
-            database=database,
-            users=users,
-            login=login,
-            links=links,
-            postbox=postbox,
-            letters=letters,
-            addresses=addresses,
-            attempts=Attempts(ATTEMPTS_KIND, database, settings.login, clock),
-        ),
+        forgotten=forgotten,
         email_changes=email_changes,
-        invitations=Invitations(
-            database=database,
-            users=users,
-            links=links,
-            postbox=postbox,
-            letters=letters,
-            addresses=addresses,
-            registration=settings.registration,
-        ),
+        invitations=Invitations(registration=settings.registration, **writing),
         cleaning=(postbox.forget_expired, links.forget_expired, email_changes.forget_expired, decoys.forget_old),
     )
