@@ -184,6 +184,8 @@ async def test_a_reset_takes_everything_off_an_account_that_nobody_had_confirmed
         "values ($1, 'wiki', '{}', '{}', '{}', now(), now())",
         UUID(user.id),
     )
+    elsewhere = "insert into external_login (authority, subject, account_id, provider, created_at) values "
+    await database.execute(elsewhere + "('https://id.example.com', 'u-1', $1, 'corp', now())", UUID(user.id))
     await letters(accounts)
     ((_, token),) = await forgot(accounts, "bea")
     await accounts.recovery.forgotten.reset(token, NEW)
@@ -194,8 +196,9 @@ async def test_a_reset_takes_everything_off_an_account_that_nobody_had_confirmed
         await accounts.api_tokens.find(api_token) is not None,
         await accounts.devices.find(device, user.id) is not None,
         await database.fetchval("select count(*) from oauth_consent"),
+        await database.fetchval("select count(*) from external_login"),
     ]
-    assert [bool(each) for each in left] == [was_confirmed] * 5
+    assert [bool(each) for each in left] == [was_confirmed] * 6
 
 
 async def test_a_new_account_is_confirmed_by_its_link(accounts: Accounts) -> None:

@@ -99,7 +99,8 @@ class Forgotten:
     async def reset(self, secret: str, password: str) -> User:
         """Set a password: every session and refresh token of the account ends, and its address is confirmed.
 
-        Of an account whose address nobody had confirmed, second factors, API tokens and consents end as well.
+        Of an account whose address nobody had confirmed, second factors, API tokens, consents and logins through
+        providers end as well.
 
         Raises LinkOver, InvalidInput (the link stays good then), Overloaded.
         """
