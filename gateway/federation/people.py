@@ -47,6 +47,17 @@ class ExternalLogin:
     created_at: datetime
     last_login_at: datetime | None
 
+    def document(self) -> dict[str, str | None]:
+        """Return what a copy of the account's data holds of it."""
+        used = self.last_login_at.isoformat() if self.last_login_at else None
+        return {
+            "issuer": self.authority,
+            "subject": self.subject,
+            "name": self.shown,
+            "created_at": self.created_at.isoformat(),
+            "last_used_at": used,
+        }
+
 
 class ExternalLogins:
     """Knows whose account belongs to whom at which provider."""

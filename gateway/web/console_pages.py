@@ -82,6 +82,7 @@ def console_pages(
             accounts=accounts,
             consents=consents,
             registry=registry,
+            federation=federation,
             clock=clock,
         ),
     )

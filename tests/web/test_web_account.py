@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import aiohttp
 import pytest
@@ -145,6 +146,8 @@ async def test_guesses_at_the_present_password_are_counted(world: World, browser
 async def test_the_copy_holds_the_account_and_no_secret(world: World, browser: Browser) -> None:
     await world.users.create("bob", "bob@example.com", None)
     _, text = await world.accounts.api_tokens.create(world.ann.id, "backup", ["wiki:read"])
+    elsewhere = "insert into external_login (authority, subject, account_id, provider, created_at) values "
+    await world.database.execute(elsewhere + "('https://id.example.com', 'u-1', $1, 'corp', now())", UUID(world.ann.id))
     await browser.sign_in()
     page = await browser.get(DATA)
     copy = await browser.send("POST", f"{DATA}/export", data={"csrf_token": page.token})
@@ -154,6 +157,7 @@ async def test_the_copy_holds_the_account_and_no_secret(world: World, browser: B
     assert [each["name"] for each in document["api_tokens"]] == ["backup"]
     assert document["api_tokens"][0]["scopes"] == ["wiki:read"]
     assert len(document["sessions"]) == 1
+    assert [each["issuer"] for each in document["linked_accounts"]] == ["https://id.example.com"]
     assert [each["user_agent"] for each in document["known_devices"]] == ["Firefox on Linux"]
     for secret in (text, text[20:63], browser.secret() or "", "$2b$", "bob"):
         assert secret not in copy.text

@@ -14,6 +14,7 @@ from gateway.accounts.logins import logins_of
 from gateway.accounts.user import name_key
 from gateway.clock import Clock
 from gateway.errors import FieldError, InvalidInput
+from gateway.federation.federation import Federation
 from gateway.oauth.state.consents import Consents
 from gateway.oauth.state.registry import Registry
 from gateway.translation.words import later
@@ -42,6 +43,7 @@ class DataPage:
         accounts: Accounts,
         consents: Consents,
         registry: Registry,
+        federation: Federation,
         clock: Clock,
     ) -> None:
         self._pages = pages
@@ -50,6 +52,7 @@ class DataPage:
         self._accounts = accounts
         self._consents = consents
         self._registry = registry
+        self._federation = federation
         self._clock = clock
 
     def routes(self) -> list[web.RouteDef]:
@@ -106,6 +109,7 @@ class DataPage:
             "known_devices": await accounts.devices.documents(account_id),
             "api_tokens": [token.document() for token in await accounts.api_tokens.list_for(account_id)],
             "second_factors": await self._factors(account_id),
+            "linked_accounts": [each.document() for each in await self._federation.logins.list_for(account_id)],
             "connected_applications": [
                 {
                     "client_id": each.client.id,
